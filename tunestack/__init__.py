@@ -1,0 +1,1 @@
+"""Reproducible language-model tuning environments on Vertex AI, declared with Pulumi."""
