@@ -1,0 +1,33 @@
+# Thin: each target calls a tool. `make up` and `make test` set everything up first.
+PYTHON ?= python3
+STACK ?= local
+BIN := .venv/bin
+
+.PHONY: help setup up preview down test lint bench
+
+help: ## show this
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+setup: ## virtual environment from the lock, base model
+	@$(PYTHON) tools/bootstrap.py
+
+up: setup ## build the stack: environments, tuned models, evaluations
+	@$(BIN)/tunestack up --stack $(STACK) --yes
+
+preview: setup ## say what `up` would do
+	@$(BIN)/tunestack preview --stack $(STACK)
+
+down: setup ## destroy the stack; asks first where data would be lost
+	@$(BIN)/tunestack down --stack $(STACK)
+
+test: setup ## run all tests
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: setup ## ruff, mypy, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: setup ## measure the goals (bench/README.md)
+	@$(BIN)/python -m bench

@@ -1,0 +1,112 @@
+"""TunedModel: a dataset's objects → the tuning job → its evaluation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pulumi_gcp as gcp
+from environment import TuningEnvironment
+
+from tunestack.dataset import CompiledFile
+from tunestack.plan import ResolvedPlan
+from tunestack.provider import Evaluation, PipelineJob, Provider
+from tunestack.spec.stack import StackSpec
+
+
+class TunedModel(pulumi.ComponentResource):
+    """One tuned, judged and served model."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        plan: ResolvedPlan,
+        stack: StackSpec,
+        environment: TuningEnvironment,
+        provider: Provider,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("tunestack:infra:TunedModel", name, None, opts)
+        job, dataset = plan.job, plan.dataset
+        inside = pulumi.ResourceOptions(parent=self)
+
+        def uploaded(part: str, file: CompiledFile) -> pulumi.Output[str]:
+            """Declare ``file`` as an object whose name is its digest; return its gs:// address."""
+            held = gcp.storage.BucketObject(
+                f"{name}-{part}",
+                bucket=environment.datasets.name,
+                name=f"{dataset.name}/{file.digest[:16]}/{part}.jsonl",
+                source=pulumi.FileAsset(str(file.path)),
+                content_type="application/jsonl",
+                opts=pulumi.ResourceOptions(parent=self, provider=environment.gcp),
+            )
+            return pulumi.Output.concat("gs://", held.bucket, "/", held.output_name)
+
+        train = uploaded("train", dataset.train)
+        validation = uploaded("validation", dataset.validation) if dataset.validation else None
+        held_out = {held: uploaded(f"held-out-{held}", file) for held, file in sorted(dataset.held_out.items())}
+
+        self.job = PipelineJob(
+            name,
+            location=job.region,
+            display_name=job.model_display_name,
+            template_uri=plan.template.uri,
+            parameter_values=plan.parameter_values(
+                project=stack.project,
+                dataset_uri=train,
+                evaluation_uri=validation,
+                tensorboard=environment.tensorboard.id,
+            ),
+            gcs_output_directory=pulumi.Output.concat(environment.pipelines.url, "/", name),
+            service_account=environment.runner.email,
+            labels={**stack.labels, "tuned-by": "tunestack", "job": name},
+            identity=plan.identity,
+            deletion_policy="ABANDON" if stack.keep_models else "DELETE",
+            opts=inside.merge(pulumi.ResourceOptions(provider=provider, depends_on=environment.grants)),
+        )
+        self.evaluation = Evaluation(
+            name,
+            location=job.region,
+            endpoint=self.job.endpoint,
+            base_model=plan.base_model.resource,
+            task="classification" if dataset.labels else "generation",
+            labels=list(dataset.labels) or None,
+            held_out=[
+                {"name": held, "uri": uri, "digest": dataset.held_out[held].digest} for held, uri in held_out.items()
+            ],
+            gate=[rule.model_dump(exclude_none=True) for rule in job.gate],
+            max_output_tokens=job.max_output_tokens,
+            report_directory=pulumi.Output.concat(environment.pipelines.url, "/", name, "/evaluations"),
+            opts=inside.merge(pulumi.ResourceOptions(provider=provider)),
+        )
+        pulumi.log.info(f"{plan.steps.sentence()} on {plan.accelerator.description} in {job.region}", self.job)
+
+        self.summary: dict[str, Any] = {
+            "region": job.region,
+            "accelerator": plan.accelerator.description,
+            "base_model": job.base_model,
+            # What a local figure means is said where it is shown.
+            "simulated_by": "SmolLM2-135M-Instruct, LoRA" if stack.is_local else None,
+            "job": self.job.name,
+            "state": self.job.state,
+            "adopted": self.job.adopted,
+            "model": self.job.model,
+            "endpoint": self.job.endpoint,
+            "spec_hash": plan.spec_hash,
+            "dataset": {"name": dataset.name, "digest": dataset.digest, "rows": dataset.train.rows},
+            "plan": {
+                "batch_size": plan.steps.batch_size,
+                "steps_per_epoch": plan.steps.steps_per_epoch,
+                "train_steps": plan.steps.train_steps,
+                "epochs": plan.steps.epochs,
+            },
+            "tuning": self.job.tuning,
+            "duration_seconds": self.job.duration_seconds,
+            "verdict": self.evaluation.verdict,
+            "gate": self.evaluation.gate_results,
+            "scores": self.evaluation.scores,
+            "samples": self.evaluation.samples,
+            "report": self.evaluation.report_uri,
+        }
+        self.register_outputs({"model": self.job.model, "endpoint": self.job.endpoint})
