@@ -31,7 +31,9 @@ def main() -> None:
         for plan in plans
     }
 
-    pulumi.export("environments", {region: environment.summary for region, environment in environments.items()})
+    pulumi.export(
+        "environments", {region: environment.summary for region, environment in environments.items()}
+    )
     pulumi.export("models", {name: model.summary for name, model in models.items()})
 
 

@@ -28,8 +28,20 @@ class TuningEnvironment(pulumi.ComponentResource):
         self.runner = pipeline_runner(region, stack, inside)
         # The runner reads what it is tuned on and writes what it makes, nothing else.
         self.grants = [
-            grant(f"runner-reads-datasets-{region}", self.datasets, "roles/storage.objectViewer", self.runner, inside),
-            grant(f"runner-writes-pipelines-{region}", self.pipelines, "roles/storage.objectAdmin", self.runner, inside),
+            grant(
+                f"runner-reads-datasets-{region}",
+                self.datasets,
+                "roles/storage.objectViewer",
+                self.runner,
+                inside,
+            ),
+            grant(
+                f"runner-writes-pipelines-{region}",
+                self.pipelines,
+                "roles/storage.objectAdmin",
+                self.runner,
+                inside,
+            ),
         ]
         self.tensorboard = tensorboard(region, stack, inside)
 

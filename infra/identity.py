@@ -8,7 +8,9 @@ import pulumi_gcp as gcp
 from tunestack.spec.stack import StackSpec
 
 
-def pipeline_runner(region: str, stack: StackSpec, opts: pulumi.ResourceOptions) -> gcp.serviceaccount.Account:
+def pipeline_runner(
+    region: str, stack: StackSpec, opts: pulumi.ResourceOptions
+) -> gcp.serviceaccount.Account:
     """Declare the runner's account; it gets no key, ever."""
     return gcp.serviceaccount.Account(
         f"pipeline-runner-{region}",

@@ -45,7 +45,9 @@ class TunedModel(pulumi.ComponentResource):
 
         train = uploaded("train", dataset.train)
         validation = uploaded("validation", dataset.validation) if dataset.validation else None
-        held_out = {held: uploaded(f"held-out-{held}", file) for held, file in sorted(dataset.held_out.items())}
+        held_out = {
+            held: uploaded(f"held-out-{held}", file) for held, file in sorted(dataset.held_out.items())
+        }
 
         self.job = PipelineJob(
             name,
@@ -73,14 +75,17 @@ class TunedModel(pulumi.ComponentResource):
             task="classification" if dataset.labels else "generation",
             labels=list(dataset.labels) or None,
             held_out=[
-                {"name": held, "uri": uri, "digest": dataset.held_out[held].digest} for held, uri in held_out.items()
+                {"name": held, "uri": uri, "digest": dataset.held_out[held].digest}
+                for held, uri in held_out.items()
             ],
             gate=[rule.model_dump(exclude_none=True) for rule in job.gate],
             max_output_tokens=job.max_output_tokens,
             report_directory=pulumi.Output.concat(environment.pipelines.url, "/", name, "/evaluations"),
             opts=inside.merge(pulumi.ResourceOptions(provider=provider)),
         )
-        pulumi.log.info(f"{plan.steps.sentence()} on {plan.accelerator.description} in {job.region}", self.job)
+        pulumi.log.info(
+            f"{plan.steps.sentence()} on {plan.accelerator.description} in {job.region}", self.job
+        )
 
         self.summary: dict[str, Any] = {
             "region": job.region,

@@ -16,8 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, NoReturn
+from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -59,7 +60,12 @@ def main() -> None:
 def fingerprint() -> str:
     """Return what the environment depends on, in short."""
     digest = hashlib.sha256()
-    for part in (LOCK.read_bytes(), (ROOT / "pyproject.toml").read_bytes(), sys.version.encode(), str(ROOT).encode()):
+    for part in (
+        LOCK.read_bytes(),
+        (ROOT / "pyproject.toml").read_bytes(),
+        sys.version.encode(),
+        str(ROOT).encode(),
+    ):
         digest.update(hashlib.sha256(part).digest())
     return digest.hexdigest()
 
@@ -92,12 +98,27 @@ def install(wanted: str) -> None:
     blocks = locked_requirements()
     with tempfile.TemporaryDirectory() as folder:
         wanted_file = Path(folder) / "requirements.txt"
-        wanted_file.write_text("".join(text for name, text in blocks if not (cpu_torch and CUDA_ONLY.match(name))))
+        wanted_file.write_text(
+            "".join(text for name, text in blocks if not (cpu_torch and CUDA_ONLY.match(name)))
+        )
         if uv:
             run([uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python(), str(wanted_file)])
             if cpu_torch:
                 version = next(text for name, text in blocks if name == "torch").split()[0]
-                run([uv, "pip", "install", "--quiet", "--no-deps", "--torch-backend", "cpu", "--python", python(), version])
+                run(
+                    [
+                        uv,
+                        "pip",
+                        "install",
+                        "--quiet",
+                        "--no-deps",
+                        "--torch-backend",
+                        "cpu",
+                        "--python",
+                        python(),
+                        version,
+                    ]
+                )
             editable = [uv, "pip", "install", "--quiet", "--python", python()]
         else:
             pip = [python(), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -148,16 +169,18 @@ def cpu_index_answers(uv: str) -> bool:
     if not sys.platform.startswith("linux"):
         return False  # PyPI's builds for other systems are CPU builds already
     version = next(text for name, text in locked_requirements() if name == "torch").split()[0]
+    probe = [uv, "pip", "install", "--dry-run", "--no-deps", "--torch-backend", "cpu"]
     asked = subprocess.run(
-        [uv, "pip", "install", "--dry-run", "--no-deps", "--torch-backend", "cpu", "--reinstall-package", "torch"]
-        + ["--python", python(), version],
+        [*probe, "--reinstall-package", "torch", "--python", python(), version],
         env={**os.environ, "UV_HTTP_TIMEOUT": "4", "UV_HTTP_RETRIES": "0", "UV_HTTP_CONNECT_TIMEOUT": "4"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         check=False,
     )
     if asked.returncode == 0:
-        say("torch: CPU build from PyTorch's own index (version pinned; that index is not in the lock's hashes)")
+        say(
+            "torch: CPU build from PyTorch's own index (version pinned; that index is not in the lock's hashes)"
+        )
         return True
     say("torch: PyTorch's own index cannot be reached, so the default build is installed: about 5 GB on disk")
     return False
@@ -185,7 +208,11 @@ def run(command: list[str], show: bool = True) -> None:
         return
     done = subprocess.run(command, check=False)
     if done.returncode:
-        fail("setup-failed", f"at    {' '.join(command[:4])} …", f"have  exit status {done.returncode}, reason above")
+        fail(
+            "setup-failed",
+            f"at    {' '.join(command[:4])} …",
+            f"have  exit status {done.returncode}, reason above",
+        )
 
 
 @contextlib.contextmanager

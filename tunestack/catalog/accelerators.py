@@ -7,7 +7,9 @@ from datetime import date
 
 from tunestack.catalog.source import Source
 
-_PIPELINE_SOURCE = Source("google-cloud-pipeline-components 2.22.0, function_based.resolve_machine_spec", date(2026, 11, 22))
+_PIPELINE_SOURCE = Source(
+    "google-cloud-pipeline-components 2.22.0, function_based.resolve_machine_spec", date(2026, 11, 22)
+)
 _BATCH_SOURCE = Source(
     "Sascha Heyer, 'Generative AI - How to Fine Tune LLMs' (2023); Google's SDK docstring confirms 8 only",
     date(2026, 11, 22),

@@ -85,7 +85,8 @@ def _existing(folder: Path, name: str, what: str) -> Path:
     raise TunestackError(
         Problem(
             f"no-such-{what}",
-            f"there is no {what} {name.removesuffix('.yaml')!r}" + (f" (did you mean {close[0]!r}?)" if close else ""),
+            f"there is no {what} {name.removesuffix('.yaml')!r}"
+            + (f" (did you mean {close[0]!r}?)" if close else ""),
             f"{folder.name}/{name}",
             need=", ".join(there) or f"a {what} in {folder.name}/",
             fix="name one of these, or write it",

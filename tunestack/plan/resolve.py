@@ -176,7 +176,9 @@ def resolve(
         accelerator=accelerator,
         base_model=base_model,
         template=TEMPLATES[base_model.template],
-        steps=StepPlan(rows=dataset.train.rows, batch_size=accelerator.batch_size, train_steps=job.train_steps),
+        steps=StepPlan(
+            rows=dataset.train.rows, batch_size=accelerator.batch_size, train_steps=job.train_steps
+        ),
     )
 
 

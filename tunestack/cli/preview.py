@@ -1,0 +1,56 @@
+"""``tunestack preview``: what `up` would do, in how many steps, and why a job would be retuned."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from tunestack.cli.project import Project, add_stack_argument, find_project
+from tunestack.cli.up import add_engine_arguments
+
+if TYPE_CHECKING:
+    from tunestack.plan import ResolvedPlan
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_stack_argument(parser)
+    add_engine_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from tunestack.cli.engines import open_engine
+    from tunestack.cli.plan_table import planned_jobs, show_plan
+    from tunestack.cli.terminal import console
+
+    project = find_project(arguments.cwd, arguments.stack)
+    plans = resolved_plans(project)
+    engine = open_engine(project, arguments.engine, start_emulator=True)
+    if arguments.json:
+        steps = engine.preview_steps()
+        jobs = planned_jobs(plans, steps)
+        print(json.dumps({"steps": steps, "jobs": [job.as_json() for job in jobs]}, indent=2))
+        return 0
+    status = engine.run("preview", color=arguments.color)
+    if status == 0:
+        shown = console(arguments.color)
+        shown.print()
+        show_plan(planned_jobs(plans, engine.preview_steps()), shown)
+    return status
+
+
+def resolved_plans(project: Project) -> list[ResolvedPlan]:
+    """Resolve the stack's jobs, as the program will. Raises TunestackError with every problem."""
+    from datetime import UTC, datetime
+
+    from tunestack.plan.project import resolve_jobs
+    from tunestack.spec.stack import stack_file_places, stack_from_configuration
+
+    places = stack_file_places(project.root / f"Pulumi.{project.stack}.yaml")
+    values = {
+        key.removeprefix("tunestack:"): value
+        for key, value in project.configuration().items()
+        if key.startswith("tunestack:")
+    }
+    stack = stack_from_configuration(project.stack, values, places)
+    return resolve_jobs(project.root, stack, today=datetime.now(UTC).date())

@@ -1,0 +1,64 @@
+"""``tunestack up``: builds the stack, waits for its models, judges them."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from tunestack.cli.project import add_stack_argument, find_project
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_stack_argument(parser)
+    add_engine_arguments(parser)
+    parser.add_argument("-y", "--yes", action="store_true", help="do not show a preview and ask first")
+
+
+def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of every command that runs the program."""
+    parser.add_argument(
+        "--engine",
+        choices=("auto", "cli", "embedded"),
+        default="auto",
+        help="the Pulumi CLI, or the embedded engine (local stacks only); auto: the CLI where it is on PATH",
+    )
+    parser.add_argument("--color", choices=("auto", "always", "never"), default="auto")
+    parser.add_argument("--json", action="store_true", help="the engine's events, for machines")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from tunestack.cli.engines import open_engine
+    from tunestack.cli.plan_table import planned_jobs, show_plan
+    from tunestack.cli.preview import resolved_plans
+    from tunestack.cli.summary import show_summary
+    from tunestack.cli.terminal import confirmed, console
+
+    started = time.monotonic()
+    project = find_project(arguments.cwd, arguments.stack)
+    plans = resolved_plans(project)  # a bad row, a misspelt region: said before anything is started
+    engine = open_engine(project, arguments.engine, start_emulator=True)
+    shown = console(arguments.color)
+    if not arguments.json:
+        shown.print(
+            f"[dim]stack {project.stack} · {engine.name} · {project.endpoint or 'Google'}[/dim]",
+            highlight=False,
+        )
+        if arguments.yes:
+            show_plan(planned_jobs(plans, []), shown, with_action=False)
+        else:
+            status = engine.run("preview", color=arguments.color)
+            if status:
+                return status
+            show_plan(planned_jobs(plans, engine.preview_steps()), shown)
+    if not confirmed("Build this?", yes=arguments.yes, need="`up` builds resources and may spend money"):
+        return 0
+    status = engine.run("up", json_output=arguments.json, color=arguments.color)
+    if not arguments.json:
+        if status == 0:
+            show_summary(engine.outputs(), shown, seconds=time.monotonic() - started)
+        else:
+            shown.print(
+                f"[red]up is red (exit {status}).[/red] Mend what is said above and run it again: "
+                "what stands is kept."
+            )
+    return status
