@@ -1,0 +1,20 @@
+"""Raw records and a template to checked, content-addressed JSON Lines (docs/contracts.md §2)."""
+
+from tunestack.dataset.check import check_dataset, check_file, render_prompt
+from tunestack.dataset.compile import CompiledDataset, compile_dataset
+from tunestack.dataset.digest import CompiledFile
+from tunestack.dataset.findings import DatasetRefused, Finding
+from tunestack.dataset.report import json_report, terminal_report
+
+__all__ = [
+    "CompiledDataset",
+    "CompiledFile",
+    "DatasetRefused",
+    "Finding",
+    "check_dataset",
+    "check_file",
+    "compile_dataset",
+    "json_report",
+    "render_prompt",
+    "terminal_report",
+]

@@ -65,6 +65,13 @@ def parse_document(
     return valid
 
 
+def place_of(path: Path, *location: str | int) -> tuple[int, int]:
+    """Line and column, counted from 1, of a value in a YAML file that has been loaded (not rendered) before."""
+    root = compose(path.read_text("utf-8-sig"), Place(str(path)))
+    mark = _find(root, location)[1].start_mark
+    return mark.line + 1, mark.column + 1
+
+
 def misfit(message: str, *at: str | int, need: str = "", fix: str = "") -> PydanticCustomError:
     """For a model's own validator to raise: values that do not fit together, reported at the key ``at``.
 

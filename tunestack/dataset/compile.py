@@ -1,0 +1,128 @@
+"""A dataset folder to finished JSON Lines files, under the digest of their content.
+
+Nothing is written while anything is wrong. What is written is written aside, flushed and renamed, so that a folder
+under its digest is always whole; a folder that is there already and intact is left as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tunestack.dataset.check import ExaminedDataset, examine_dataset
+from tunestack.dataset.digest import CompiledFile, file_digest, write_lines
+from tunestack.dataset.findings import DatasetRefused
+from tunestack.dataset.formats import supervised
+from tunestack.spec.errors import Problem, TunestackError
+
+
+@dataclass(frozen=True)
+class CompiledDataset:
+    """What a dataset became. ``digest`` names all the parts together: BLAKE3, 64 hexadecimal digits."""
+
+    name: str
+    digest: str
+    train: CompiledFile
+    validation: CompiledFile | None
+    held_out: dict[str, CompiledFile] = field(default_factory=dict)
+
+
+def compile_dataset(folder: Path, output: Path) -> CompiledDataset:
+    """Compile ``folder`` to `<output>/<name>/<digest>/{train,validation,held-out-<set>}.jsonl`.
+
+    The bytes depend on the folder's content alone. Raises DatasetRefused with every finding, TunestackError where
+    `dataset.yaml` cannot be loaded or the output not be written.
+    """
+    dataset = examine_dataset(folder)
+    if dataset.findings:
+        raise DatasetRefused(dataset.findings)
+    home = output / dataset.spec.name
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with _aside(home) as aside:
+            files = {name: write_lines(aside / f"{name}.jsonl", lines) for name, lines in _parts(dataset)}
+            digest = _digest_of(files)
+            _sync_folder(aside)
+            _put(aside, home / digest, files)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        problem = Problem("output-unwritable", f"cannot write the compiled dataset: {reason}", str(home))
+        raise TunestackError(problem, exit_status=2) from error
+    files = {name: replace(file, path=home / digest / file.path.name) for name, file in files.items()}
+    return CompiledDataset(
+        dataset.spec.name,
+        digest,
+        files["train"],
+        files.get("validation"),
+        {name: files[f"held-out-{name}"] for name in dataset.held_out},
+    )
+
+
+def _parts(dataset: ExaminedDataset) -> Iterator[tuple[str, Iterator[bytes]]]:
+    rows, chosen = dataset.records.rows, dataset.validation
+    yield "train", (supervised.encode(row.prompt, row.targets[0]) for row in rows if row.prompt not in chosen)
+    if chosen:
+        yield (
+            "validation",
+            (supervised.encode(row.prompt, row.targets[0]) for row in rows if row.prompt in chosen),
+        )
+    with_references = dataset.spec.references is not None
+    for name, examples in dataset.held_out.items():
+        yield (
+            f"held-out-{name}",
+            (
+                supervised.encode(row.prompt, row.targets[0], row.targets if with_references else None)
+                for row in examples.rows
+            ),
+        )
+
+
+def _digest_of(files: Mapping[str, CompiledFile]) -> str:
+    from blake3 import blake3
+
+    parts = "".join(f"{name} {files[name].digest}\n" for name in sorted(files))
+    return blake3(parts.encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def _aside(home: Path) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix=".aside-", dir=home))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _put(aside: Path, final: Path, files: Mapping[str, CompiledFile]) -> None:
+    if _intact(final, files):
+        return
+    shutil.rmtree(final, ignore_errors=True)  # somebody changed what lies under a digest: it is worth nothing
+    aside.chmod(0o755)
+    try:
+        aside.rename(final)
+    except OSError:
+        if not _intact(final, files):  # else another compilation of the same content was faster
+            raise
+    _sync_folder(final.parent)
+
+
+def _intact(final: Path, files: Mapping[str, CompiledFile]) -> bool:
+    try:
+        present = {path.name: file_digest(path) for path in final.iterdir()}
+    except OSError:
+        return False
+    return present == {file.path.name: file.digest for file in files.values()}
+
+
+def _sync_folder(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # not every file system lets a folder be flushed
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,80 @@
+"""One thing wrong in a dataset, at its exact place, and the refusal that carries all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tunestack.spec.errors import Problem, TunestackError
+
+# In one exception, report or screen; the counts always cover everything.
+MOST_SHOWN = 1_000
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """One defect. The order of findings is the order of reading: file, line, column.
+
+    ``line`` and ``column`` count from 1, the column in characters of the line as it stands in the file; 0 means
+    the whole file or line. ``path`` is the JSON path of the value (`$.text`), ``excerpt`` the text around the
+    column. ``code`` is stable: see CODES.
+    """
+
+    file: str
+    line: int
+    column: int
+    code: str
+    path: str = field(compare=False)
+    message: str
+    fix: str = field(compare=False)
+    excerpt: str = field(compare=False, default="")
+
+    @property
+    def where(self) -> str:
+        """`file:line:column`, as far as it is known."""
+        return ":".join([self.file, *(str(number) for number in (self.line, self.column) if number)])
+
+
+# Every code with the rule it stands for. Codes are part of the interface: they are never renamed.
+CODES = {
+    "file-unreadable": "every file that dataset.yaml names can be read",
+    "no-rows": "a file has at least one row",
+    "not-json-lines": "records are JSON Lines: one JSON object a line",
+    "encoding": "the text is UTF-8",
+    "byte-order-mark": "there is no byte order mark",
+    "blank-line": "every line is a record",
+    "truncated-line": "the last record is whole",
+    "json-syntax": "every line is JSON",
+    "not-an-object": "every record is a JSON object",
+    "duplicate-key": "a key stands once in a record",
+    "unknown-field": "a record has no field but the declared columns",
+    "missing-field": "a record has every declared column",
+    "wrong-type": "a field has its column's type",
+    "empty-text": "a text says something",
+    "lone-surrogate": "an escape stands for a whole character",
+    "unknown-label": "a target is one of the declared labels",
+    "duplicate-row": "no row stands twice",
+    "conflicting-rows": "a prompt has one answer",
+    "leakage": "no held-out prompt is trained on",
+    "template-error": "the template renders every record",
+    "instruction-missing": "the prompt holds an instruction beside the text",
+    "split-too-large": "the split leaves rows to train on",
+}
+
+
+class DatasetRefused(TunestackError):
+    """A dataset with anything wrong in it. ``findings`` has everything; ``str()`` is the report for a terminal."""
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        self.findings = sorted(findings)
+        super().__init__(
+            *(
+                Problem(found.code, found.message, found.where, have=found.excerpt, fix=found.fix)
+                for found in self.findings[:MOST_SHOWN]
+            )
+        )
+
+    def __str__(self) -> str:
+        from tunestack.dataset.report import terminal_report
+
+        return terminal_report(self.findings)

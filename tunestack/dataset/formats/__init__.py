@@ -1,0 +1,1 @@
+"""The formats that datasets compile to, one module each."""
