@@ -126,7 +126,7 @@ def examine_dataset(folder: Path) -> ExaminedDataset:
         dataset.findings += checks.placed(list(checks.leaked(examples, dataset.records)), folder / file)
 
     rows = dataset.records.rows
-    if spec.split.validation >= len(rows) > 0:
+    if not dataset.findings and spec.split.validation >= len(rows):
         message = f"{spec.split.validation} rows to validate on leave none of the {len(rows)} to train on"
         dataset.findings.append(
             declared("split-too-large", message, "validate on fewer", "split", "validation")

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tunestack.dataset.explain import column_of
-from tunestack.dataset.findings import Finding
+from tunestack.dataset.findings import Finding, quoted
 from tunestack.dataset.reader import Values, read_lines
-from tunestack.spec.source import nearest
+from tunestack.spec.suggestion import nearest
 
 
 class Example(NamedTuple):
@@ -56,8 +56,8 @@ def repeated(examples: Examples) -> Iterator[Finding]:
         if earlier:
             targets, line = next(iter(earlier.items()))
             message = (
-                f"line {line} answers the same prompt with {_quoted(targets[0])}, this one with "
-                + _quoted(row.targets[0])
+                f"line {line} answers the same prompt with {quoted(targets[0])}, this one with "
+                + quoted(row.targets[0])
             )
             yield examples.at_prompt(row.line, "conflicting-rows", message, "decide for one answer")
         earlier[row.targets] = row.line
@@ -82,7 +82,7 @@ def unlabelled(examples: Examples, labels: Sequence[str]) -> Iterator[Finding]:
                 fix = (
                     f"write `{meant}`" if meant else "write one of the labels, or declare it in dataset.yaml"
                 )
-                message = f"{_quoted(target)} is none of the labels {', '.join(labels)}"
+                message = f"{quoted(target)} is none of the labels {', '.join(labels)}"
                 yield examples.at_target(row.line, "unknown-label", message, fix)
 
 
@@ -106,7 +106,3 @@ def placed(findings: Sequence[Finding], path: Path) -> list[Finding]:
             found = replace(found, column=column, excerpt=excerpt)
         result.append(found)
     return result
-
-
-def _quoted(text: str) -> str:
-    return f'"{text if len(text) <= 40 else text[:39] + "…"}"'

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from tunestack.dataset.findings import Finding
-from tunestack.spec.source import nearest
+from tunestack.dataset.findings import Finding, quoted
+from tunestack.spec.suggestion import nearest
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)")
@@ -202,14 +202,14 @@ def _positions(text: str) -> _Positions:
         at = past_space(at + 1)
         while text[at] != "}":
             key, end = decoder.raw_decode(text, at)
-            inner = f"{path}.{key}" if key.isidentifier() else f"{path}[{json.dumps(key)}]"
+            inner = _member(path, key)
             if key in members:
                 column = positions.keys[inner] + 1
                 defect = Defect(
                     at + 1,
                     "duplicate-key",
                     inner,
-                    f"the key `{key}` stands twice; the first is in column {column}",
+                    f"the key {quoted(key)} stands twice; the first is in column {column}",
                     "delete one of the two",
                     _excerpt(text, at),
                 )
@@ -281,18 +281,22 @@ def _shape_defects(text: str, positions: _Positions, columns: Mapping[str, str])
         message = f"the record is {_kind(record)}, not an object"
         yield defect(values["$"], "not-an-object", "$", message, f"write an object with the fields {need}")
         return
+    missing = {column for column in columns if column not in record}
     for key in record:
         if key not in columns:
-            path = f"$.{key}" if key.isidentifier() else f"$[{json.dumps(key)}]"
-            meant = nearest(key, [column for column in columns if column not in record])
+            path = _member("$", key)
+            meant = nearest(key, missing)
+            missing.discard(meant or "")
             fix = f"write `{meant}`" if meant else f"delete it; the fields are {', '.join(columns)}"
-            yield defect(positions.keys[path], "unknown-field", path, f"unknown field `{key}`", fix)
+            yield defect(positions.keys[path], "unknown-field", path, f"unknown field {quoted(key)}", fix)
     for column, kind in columns.items():
         path = f"$.{column}"
-        if column not in record:
+        if column in missing:
             yield defect(
                 values["$"], "missing-field", path, f"the field `{column}` is missing", f"add `{column}`"
             )
+        elif column not in record:
+            continue  # it was misspelt, and has been told of
         elif kind == "string":
             yield from _text_defects(record[column], path, values, defect)
         elif not isinstance(record[column], list):
@@ -309,9 +313,12 @@ def _shape_defects(text: str, positions: _Positions, columns: Mapping[str, str])
 
 def _text_defects(value: Any, path: str, values: Mapping[str, int], defect: Any) -> Iterator[Defect]:
     name = path.removeprefix("$.")
+    if isinstance(value, _NotANumber):
+        return  # has been told of
     if not isinstance(value, str):
         message = f"`{name}` is {_kind(value)}, not text"
-        yield defect(values[path], "wrong-type", path, message, 'write it in double quotes ("…")')
+        fix = 'put it in double quotes ("…")' if isinstance(value, bool | int | float) else "write a text"
+        yield defect(values[path], "wrong-type", path, message, fix)
     elif not value:
         yield defect(
             values[path], "empty-text", path, f"`{name}` is empty", "write the text or delete the row"
@@ -319,6 +326,10 @@ def _text_defects(value: Any, path: str, values: Mapping[str, int], defect: Any)
     elif value.isspace():
         message = f"`{name}` is nothing but spaces"
         yield defect(values[path], "empty-text", path, message, "write the text or delete the row")
+
+
+def _member(path: str, key: str) -> str:
+    return f"{path}.{key}" if key.isidentifier() else f"{path}[{json.dumps(key)}]"
 
 
 def _kind(value: Any) -> str:

@@ -35,6 +35,12 @@ class Finding:
         return ":".join([self.file, *(str(number) for number in (self.line, self.column) if number)])
 
 
+def quoted(text: str, longest: int = 40) -> str:
+    """Text of unknown content within a message: short, on one line, harmless to a terminal."""
+    cut = text if len(text) <= longest else text[: longest - 1] + "…"
+    return '"' + "".join(each if each.isprintable() else repr(each)[1:-1] for each in cut) + '"'
+
+
 # Every code with the rule it stands for. Codes are part of the interface: they are never renamed.
 CODES = {
     "file-unreadable": "every file that dataset.yaml names can be read",

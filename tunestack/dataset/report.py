@@ -53,7 +53,7 @@ def _lines(findings: Sequence[Finding]) -> Iterator[str]:
     rows_hit = len({(found.file, found.line) for found in findings})
     yield (
         f"{_count(len(findings), 'finding')} in {_count(rows_hit, 'line')} of {_count(files, 'file')}. "
-        "Nothing was compiled: mend them and run the same command again."
+        "Nothing is compiled until they are mended; then run the same command again."
     )
 
 

@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tunestack.dataset.findings import Finding
-from tunestack.spec.source import nearest
+from tunestack.spec.suggestion import nearest
 
 if TYPE_CHECKING:
     from jinja2 import nodes

@@ -18,7 +18,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError, to_json
 
 from tunestack.spec.errors import Problem, TunestackError
-from tunestack.spec.source import TAG, Place, compose, listed, malformed, nearest, plain, render, write
+from tunestack.spec.source import TAG, Place, compose, malformed, plain, render
+from tunestack.spec.suggestion import listed, nearest, write
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[str | int, ...]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from tunestack.spec.errors import Problem, TunestackError
+from tunestack.spec.suggestion import listed, nearest, write
 
 
 @dataclass(frozen=True)
@@ -217,20 +217,3 @@ def plain(node: yaml.Node) -> Any:
             return float(text.replace(".inf", "inf").replace(".nan", "nan") if text[-1].isalpha() else text)
         case _:
             return text
-
-
-def nearest(word: str, allowed: Iterable[str]) -> str | None:
-    """The allowed word that ``word`` was probably meant to be, or None where nothing comes near."""
-    by_folded = {candidate.casefold().replace("-", "_"): candidate for candidate in allowed}
-    folded = difflib.get_close_matches(word.casefold().replace("-", "_"), by_folded, n=1, cutoff=0.6)
-    return by_folded[folded[0]] if folded else None
-
-
-def listed(words: Sequence[str]) -> str:
-    """The allowed words as a need: `one of a, b`."""
-    return "one of " + ", ".join(words) if len(words) > 1 else "".join(words)
-
-
-def write(word: str | None) -> str:
-    """The fix that names the word to write, or nothing where there is none."""
-    return f"write `{word}`" if word else ""
