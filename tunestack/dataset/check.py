@@ -59,14 +59,14 @@ def check_file(path: Path, format: Literal["supervised"] = "supervised") -> list
 def examine_dataset(folder: Path) -> ExaminedDataset:
     """Read, render and check every file of a dataset folder. Raises TunestackError as check_dataset."""
     from tunestack.spec.dataset import SPEC_FILE, load_dataset
-    from tunestack.spec.document import place_of
+    from tunestack.spec.document import line_and_column
 
     spec = load_dataset(folder)
     spec_file = folder / SPEC_FILE
     dataset = ExaminedDataset(spec, Examples(str(folder / spec.records), []))
 
     def declared(code: str, message: str, fix: str, *location: str) -> Finding:
-        return Finding(str(spec_file), *place_of(spec_file, *location), code, "", message, fix)
+        return Finding(str(spec_file), *line_and_column(spec_file, location), code, "", message, fix)
 
     prompt = target = None
     try:

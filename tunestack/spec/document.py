@@ -66,11 +66,23 @@ def parse_document(
     return valid
 
 
-def place_of(path: Path, *location: str | int) -> tuple[int, int]:
-    """Line and column, counted from 1, of a value in a YAML file that has been loaded (not rendered) before."""
-    root = compose(path.read_text("utf-8-sig"), Place(str(path)))
-    mark = _find(root, location)[1].start_mark
-    return mark.line + 1, mark.column + 1
+def line_and_column(
+    path: Path, location: Location, variables: Mapping[str, str] | None = None
+) -> tuple[int, int]:
+    """Where, counted from 1, the value at ``location`` stands in a document that has been loaded before.
+
+    Of a key that is not written there, the mapping it would stand in.
+    """
+    source = path.read_text("utf-8-sig")
+    source, place = (source, Place(str(path))) if variables is None else render(source, str(path), variables)
+    mark = _find(compose(source, place), location)[1].start_mark
+    return place.line(mark.line), mark.column + 1
+
+
+def place_of(path: Path, location: Location, variables: Mapping[str, str] | None = None) -> str:
+    """As line_and_column, as `file:line:column`."""
+    line, column = line_and_column(path, location, variables)
+    return f"{path}:{line}:{column}"
 
 
 def misfit(message: str, *at: str | int, need: str = "", fix: str = "") -> PydanticCustomError:
