@@ -17,16 +17,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from tunestack.dataset import check_dataset, check_file, compile_dataset
-    from tunestack.dataset.report import as_json, as_text
+    from tunestack.dataset import check_dataset, check_file, compile_dataset, json_report, terminal_report
 
     findings = []
     for path in arguments.path:
         findings += check_dataset(path) if path.is_dir() else check_file(path, format=arguments.format)
     if arguments.json and (findings or arguments.action == "check"):
-        print(json.dumps(as_json(findings), indent=2, ensure_ascii=False))
+        print(json.dumps(json_report(findings), indent=2, ensure_ascii=False))
     elif findings:
-        print(as_text(findings))
+        print(terminal_report(findings))
     if findings:
         return 1
     if arguments.action == "check":

@@ -30,6 +30,7 @@ class CompiledDataset:
     train: CompiledFile
     validation: CompiledFile | None
     held_out: dict[str, CompiledFile] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()  # the classes of a classification; none for other tasks
 
 
 def compile_dataset(folder: Path, output: Path) -> CompiledDataset:
@@ -60,6 +61,7 @@ def compile_dataset(folder: Path, output: Path) -> CompiledDataset:
         files["train"],
         files.get("validation"),
         {name: files[f"held-out-{name}"] for name in dataset.held_out},
+        tuple(dataset.spec.labels or ()),
     )
 
 

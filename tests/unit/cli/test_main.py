@@ -1,0 +1,54 @@
+"""The command line: readable, light, and never a traceback."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tunestack.cli import main as cli
+
+HEAVY = ("pulumi", "grpc", "torch", "httpx", "google.cloud", "rich", "pydantic", "yaml", "jinja2")
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for command in cli.COMMANDS.values():
+        assert f"  {command.name}" in shown
+        assert command.summary in shown
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("command", sorted(cli.COMMANDS))
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main([command, "--help"])
+    assert left.value.code == 0
+    assert "usage: tunestack " + command in capsys.readouterr().out
+
+
+def test_a_misspelt_command_is_met_with_the_right_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["perview"]) == 2
+    assert "did you mean 'preview'?" in capsys.readouterr().err
+
+
+def test_help_loads_nothing_heavy() -> None:
+    script = (
+        "import sys; from tunestack.cli.main import main; main(['--help']);"
+        f"heavy = [name for name in {HEAVY!r} if name in sys.modules]; sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_outside_a_project_the_error_says_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["outputs", "--cwd", str(tmp_path)]) == 2
+    assert "there is no Pulumi.yaml here" in capsys.readouterr().err
+    assert cli.main(["outputs", "--cwd", str(tmp_path), "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["problems"][0]["code"] == "no-project"
