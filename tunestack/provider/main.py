@@ -1,0 +1,56 @@
+"""The provider process: serves on a free port of loopback, says which on standard output, and nothing else there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+# gRPC's core writes about connections that end; the engine would show it when a plugin dies early.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+import grpc
+from pulumi.runtime.proto import provider_pb2_grpc
+
+from tunestack.provider.registry import RESOURCES, connect
+from tunestack.provider.service import ProviderServicer
+
+LARGEST_MESSAGE = 400 * 1024 * 1024
+"""Bytes; the limit that Pulumi's own plugins set (``pulumi.provider.server``)."""
+
+ORPHAN_CHECK = 1.0
+
+
+async def serve(engine_address: str | None) -> None:
+    """Serves until the process is ended, or until the engine that started it is gone."""
+    server = grpc.aio.server(
+        options=[
+            ("grpc.max_receive_message_length", LARGEST_MESSAGE),
+            ("grpc.max_send_message_length", LARGEST_MESSAGE),
+        ]
+    )
+    servicer = ProviderServicer(RESOURCES, connect, engine_address=engine_address)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+    if engine_address is None:
+        await server.wait_for_termination()
+    else:
+        # A killed engine cannot end us, and standard input is closed from the start under the Pulumi CLI:
+        # a change of the parent is the one sign that is always there.
+        parent = os.getppid()
+        while os.getppid() == parent:
+            await asyncio.sleep(ORPHAN_CHECK)
+    await server.stop(grace=None)
+    await servicer.close()
+
+
+def main() -> None:
+    """``argv[1]``: the engine's address; absent when it attaches later."""
+    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
+    try:
+        asyncio.run(serve(arguments[0] if arguments else None))
+    except KeyboardInterrupt:
+        sys.exit(0)

@@ -1,0 +1,190 @@
+"""Pipeline jobs, models, endpoints and predictions of Vertex AI, by REST (v1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from tunestack.vertex.errors import GoogleError, NotFound
+from tunestack.vertex.timing import Timing, backoff
+from tunestack.vertex.transport import Transport
+
+Json = dict[str, Any]
+
+_LOCATION = re.compile(r"(?:^|/)locations/([^/]+)")
+LONGEST_OPERATION = 1800.0
+
+
+def location_of(name: str) -> str:
+    """The location in a full resource name. Raises ValueError where there is none."""
+    found = _LOCATION.search(name)
+    if found is None:
+        raise ValueError(f"{name!r} is no full resource name: projects/P/locations/L/…")
+    return found[1]
+
+
+def resource_id(name: str) -> str:
+    """The last part of a resource name: the job's, model's or endpoint's own id."""
+    return name.rsplit("/", 1)[-1]
+
+
+class VertexClient:
+    """Asks one host per location, or one endpoint for all of them.
+
+    ``endpoint``: base URL that stands in for ``https://{location}-aiplatform.googleapis.com``.
+    All methods raise ``GoogleError``. Names are full resource names.
+    """
+
+    def __init__(
+        self, transport: Transport, *, endpoint: str | None = None, timing: Timing | None = None
+    ) -> None:
+        self._transport = transport
+        self._endpoint = endpoint.rstrip("/") if endpoint else None
+        self._timing = timing or Timing()
+
+    def _url(self, location: str, path: str) -> str:
+        base = self._endpoint or f"https://{location}-aiplatform.googleapis.com"
+        return f"{base}/v1/{path}"
+
+    async def _call(
+        self,
+        method: str,
+        location: str,
+        path: str,
+        *,
+        repeatable: bool,
+        params: Mapping[str, str] | None = None,
+        body: object = None,
+        timeout: float | None = None,
+    ) -> Json:
+        response = await self._transport.request(
+            method,
+            self._url(location, path),
+            repeatable=repeatable,
+            params=params,
+            json=body,
+            timeout=timeout,
+        )
+        answer = response.json() if response.content else {}
+        return answer if isinstance(answer, dict) else {}
+
+    # Pipeline jobs
+
+    async def create_pipeline_job(
+        self, project: str, location: str, job_id: str, job: Mapping[str, Any]
+    ) -> Json:
+        """Submits a job under an id of our choice; sent once: what a broken answer means is the caller's question.
+
+        Raises ``Conflict`` where the id is taken, ``ServiceFault`` where the outcome is not known.
+        """
+        path = f"projects/{project}/locations/{location}/pipelineJobs"
+        return await self._call(
+            "POST", location, path, repeatable=False, params={"pipelineJobId": job_id}, body=dict(job)
+        )
+
+    async def get_pipeline_job(self, name: str) -> Json:
+        """The job as it is now."""
+        return await self._get(name)
+
+    async def list_pipeline_jobs(
+        self, project: str, location: str, filter_: str, *, page_size: int = 100
+    ) -> AsyncIterator[Json]:
+        """Jobs that match an AIP-160 filter, page after page."""
+        path = f"projects/{project}/locations/{location}/pipelineJobs"
+        params = {"filter": filter_, "pageSize": str(page_size)}
+        while True:
+            page = await self._call("GET", location, path, repeatable=True, params=params)
+            for job in page.get("pipelineJobs") or []:
+                yield job
+            token = page.get("nextPageToken")
+            if not token:
+                return
+            params["pageToken"] = str(token)
+
+    async def cancel_pipeline_job(self, name: str) -> None:
+        """Asks for the end of a job; best effort, it ends later."""
+        await self._call("POST", location_of(name), f"{name}:cancel", repeatable=True, body={})
+
+    async def delete_pipeline_job(self, name: str) -> None:
+        """Deletes the record of an ended job and waits for it."""
+        await self._delete(name)
+
+    # Models and endpoints
+
+    async def get_model(self, name: str) -> Json:
+        """A model, or one of its versions (``…/models/M@V``)."""
+        return await self._get(name)
+
+    async def delete_model(self, name: str) -> None:
+        """Deletes a model with all its versions and waits for it; it must not be deployed."""
+        await self._delete(name.partition("@")[0])
+
+    async def get_endpoint(self, name: str) -> Json:
+        """An endpoint with its ``deployedModels``."""
+        return await self._get(name)
+
+    async def undeploy_model(self, endpoint: str, deployed_model_id: str) -> None:
+        """Takes a deployed model off an endpoint and waits for it."""
+        operation = await self._call(
+            "POST",
+            location_of(endpoint),
+            f"{endpoint}:undeployModel",
+            repeatable=True,
+            body={"deployedModelId": deployed_model_id},
+        )
+        await self.wait(operation)
+
+    async def delete_endpoint(self, name: str) -> None:
+        """Deletes an endpoint and waits for it; nothing may be deployed on it."""
+        await self._delete(name)
+
+    async def predict(
+        self,
+        name: str,
+        instances: Sequence[Mapping[str, Any]],
+        parameters: Mapping[str, Any],
+        *,
+        timeout: float = 600.0,
+    ) -> Json:
+        """Predictions of an endpoint, or of a publisher model (``projects/P/locations/L/publishers/…/models/M``)."""
+        body = {"instances": [dict(instance) for instance in instances], "parameters": dict(parameters)}
+        return await self._call(
+            "POST", location_of(name), f"{name}:predict", repeatable=True, body=body, timeout=timeout
+        )
+
+    # Operations
+
+    async def wait(self, operation: Mapping[str, Any], *, longest: float = LONGEST_OPERATION) -> Json:
+        """The response of a long-running operation. Raises ``GoogleError`` where it failed or took too long."""
+        name = str(operation.get("name") or "")
+        current: Mapping[str, Any] = operation
+        end = self._timing.monotonic() + longest
+        attempt = 0
+        while not current.get("done"):
+            if not name:
+                return dict(current)
+            if self._timing.monotonic() >= end:
+                raise GoogleError(
+                    0, "DEADLINE_EXCEEDED", f"operation {name} is still running after {longest:.0f} s"
+                )
+            await self._timing.sleep(backoff(attempt, self._timing, first=0.2, ceiling=10.0))
+            attempt += 1
+            current = await self._get(name)
+        error = current.get("error")
+        if isinstance(error, Mapping) and error:
+            raise GoogleError(
+                200, str(error.get("code")), str(error.get("message")), error.get("details") or ()
+            )
+        response = current.get("response")
+        return dict(response) if isinstance(response, Mapping) else {}
+
+    async def _get(self, name: str) -> Json:
+        return await self._call("GET", location_of(name), name, repeatable=True)
+
+    async def _delete(self, name: str) -> None:
+        try:
+            operation = await self._call("DELETE", location_of(name), name, repeatable=True)
+            await self.wait(operation)
+        except NotFound:
+            return  # gone is what was asked for

@@ -1,0 +1,90 @@
+"""The states of a job on Vertex AI, and what each means to us: one table, shared by every part.
+
+Sources: ``PipelineState`` and ``JobState`` of the Vertex AI REST reference (discovery revision 20261106). The
+prefixes ``PIPELINE_STATE_`` and ``JOB_STATE_`` are dropped: one word means the same in both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Outcome(StrEnum):
+    """What a state means to ``up``: still going, green, or red."""
+
+    LIVE = "live"
+    SUCCESS = "success"
+    RED = "red"
+
+
+@dataclass(frozen=True)
+class StateRule:
+    """One row of the table.
+
+    ``adoptable``: a job found in this state by its spec hash is taken over instead of submitting another (a
+    succeeded one only while its model exists). ``retryable``: a retry may help when the cause is one of
+    ``RETRYABLE_CAUSES``; it is always asked for, never silent. ``next_up``: what the next ``up`` does.
+    """
+
+    state: str
+    terminal: bool
+    outcome: Outcome
+    adoptable: bool
+    retryable: bool
+    next_up: str
+
+
+_WAITS = "waits for the end"
+_RED = "stays red; retryFailed or a changed spec submits again"
+
+_ROWS = (
+    #         state                 terminal outcome          adoptable retryable next up
+    StateRule("UNSPECIFIED", False, Outcome.LIVE, True, False, _WAITS),
+    StateRule("QUEUED", False, Outcome.LIVE, True, False, _WAITS),
+    StateRule("PENDING", False, Outcome.LIVE, True, False, _WAITS),
+    StateRule("RUNNING", False, Outcome.LIVE, True, False, _WAITS),
+    StateRule("UPDATING", False, Outcome.LIVE, True, False, _WAITS),
+    StateRule("PAUSED", False, Outcome.LIVE, True, False, "waits until someone resumes or cancels the job"),
+    StateRule("CANCELLING", False, Outcome.LIVE, False, False, "waits until it is CANCELLED, then red"),
+    StateRule("SUCCEEDED", True, Outcome.SUCCESS, True, False, "nothing"),
+    StateRule("PARTIALLY_SUCCEEDED", True, Outcome.RED, False, False, _RED),
+    StateRule("FAILED", True, Outcome.RED, False, True, _RED),
+    StateRule("CANCELLED", True, Outcome.RED, False, False, _RED),
+    StateRule("EXPIRED", True, Outcome.RED, False, True, _RED),
+)
+
+STATES = MappingProxyType({rule.state: rule for rule in _ROWS})
+
+RETRYABLE_CAUSES = MappingProxyType(
+    {
+        4: "a deadline passed inside the job",
+        8: "no capacity or quota at that moment",
+        10: "the job was preempted or aborted",
+        13: "an internal error of the service",
+        14: "a service was unavailable",
+    }
+)
+"""``google.rpc.Code`` of a job's error → cause, for the causes that a retry can outlive. A data error is none."""
+
+
+def short_state(state: str) -> str:
+    """``PIPELINE_STATE_RUNNING`` → ``RUNNING``."""
+    return state.removeprefix("PIPELINE_STATE_").removeprefix("JOB_STATE_")
+
+
+def state_rule(state: str) -> StateRule:
+    """The row of a state, with or without its prefix.
+
+    A state that this table does not know yet is live: we wait, and never submit on a guess.
+    """
+    short = short_state(state)
+    return STATES.get(short) or StateRule(short or "UNSPECIFIED", False, Outcome.LIVE, True, False, _WAITS)
+
+
+def retry_cause(state: str, error_code: int | None) -> str | None:
+    """Why a retry may help, or None where the same job would end the same way."""
+    if not state_rule(state).retryable or error_code is None:
+        return None
+    return RETRYABLE_CAUSES.get(error_code)
