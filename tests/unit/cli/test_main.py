@@ -11,7 +11,7 @@ import pytest
 
 from tunestack.cli import main as cli
 
-HEAVY = ("pulumi", "grpc", "torch", "httpx", "google.cloud", "rich", "pydantic", "yaml", "jinja2")
+HEAVY = ("pulumi", "grpc", "torch", "httpx", "google.cloud.storage", "rich", "pydantic", "yaml", "jinja2")
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
