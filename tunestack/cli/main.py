@@ -46,7 +46,17 @@ COMMANDS = {command.name: command for _, commands in GROUPS for command in comma
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status (0 good, 1 red, 2 cannot run)."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = _run(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # the reader of our output left (`| head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(words: list[str]) -> int:
+    """Find the command that ``words`` name and run it; TunestackError and interrupts end here."""
     if not words or words[0] in ("-h", "--help", "help"):
         print(usage())
         return 0
@@ -82,9 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output left (`| head`)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except BrokenPipeError:
+        raise
     except OSError as error:
         if error.errno is None:
             raise
