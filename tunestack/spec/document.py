@@ -60,7 +60,13 @@ def parse_document(
         valid = model.model_validate_json(to_json(plain(root), inf_nan_mode="constants"), strict=True)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        found.extend(_explain(detail, root, model, place) for detail in details)
+        meant = {each["loc"]: word for each in details if (word := _meant(each, details)) is not None}
+        told = {(*location[:-1], word) for location, word in meant.items()}
+        found.extend(
+            _explain(each, root, model, place, meant.get(each["loc"]))
+            for each in details
+            if not (each["type"] == "missing" and each["loc"] in told)
+        )
     if found:
         raise TunestackError(*_merged(found))
     return valid
@@ -114,8 +120,19 @@ _NEED = {
 }
 
 
+def _meant(detail: ErrorDetails, details: Iterable[ErrorDetails]) -> str | None:
+    """The missing key beside an unknown one that is its right spelling: one mistake, told once."""
+    if detail["type"] != "extra_forbidden":
+        return None
+    beside = detail["loc"][:-1]
+    missing = [
+        each["loc"][-1] for each in details if each["type"] == "missing" and each["loc"][:-1] == beside
+    ]
+    return nearest(str(detail["loc"][-1]), map(str, missing))
+
+
 def _explain(
-    detail: ErrorDetails, root: yaml.Node, model: type[BaseModel], place: Place
+    detail: ErrorDetails, root: yaml.Node, model: type[BaseModel], place: Place, meant: str | None
 ) -> tuple[yaml.Mark, Problem]:
     context: dict[str, Any] = dict(detail.get("ctx") or {})
     location: Location = (*detail["loc"], *context.get("at", ()))
@@ -131,7 +148,7 @@ def _explain(
             f"unknown key `{word}`" + (f" in `{_dotted(root, location[:-1])}`" if dotted != word else ""),
             place.at(mark),
             need=listed(allowed),
-            fix=write(nearest(word, allowed)) or "delete the key",
+            fix=write(meant or nearest(word, allowed)) or "delete the key",
         )
     if kind == "missing":
         return node.start_mark, Problem(

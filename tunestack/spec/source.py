@@ -202,7 +202,8 @@ def malformed(root: yaml.Node, place: Place) -> Iterator[tuple[yaml.Mark, Proble
 def plain(node: yaml.Node) -> Any:
     """The node as plain Python values; the tree has passed `malformed`."""
     if isinstance(node, yaml.MappingNode):
-        return {key.value: plain(inner) for key, inner in node.value}
+        # Of a key that stands twice the first counts, as it does for places.
+        return {key.value: plain(inner) for key, inner in reversed(node.value)}
     if isinstance(node, yaml.SequenceNode):
         return [plain(item) for item in node.value]
     text: str = node.value
