@@ -1,0 +1,204 @@
+"""A small engine: it makes the calls that Pulumi makes of a provider, in its order, and keeps the state."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
+
+from tunestack.emulator.gcp_provider import values
+from tunestack.emulator.gcp_provider.servicer import GcpProvider
+
+OPERATIONS = {0: "add", 1: "add-replace", 2: "delete", 3: "delete-replace", 4: "update", 5: "update-replace"}
+
+
+class CheckFailed(Exception):
+    """Check found something wrong with the inputs."""
+
+
+@dataclass
+class Resource:
+    """A resource as it lies in the engine's state."""
+
+    type: str
+    name: str
+    id: str
+    inputs: Any
+    outputs: Any
+
+    @property
+    def urn(self) -> str:
+        return f"urn:pulumi:test::tests::{self.type}::{self.name}"
+
+    def __getitem__(self, key: str) -> Any:
+        return values.read(self.outputs).values.get(key)
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        return values.read(self.outputs).secrets
+
+
+@dataclass
+class Engine:
+    """Drives one provider over gRPC."""
+
+    stub: Any
+    state: dict[str, Resource] = field(default_factory=dict)
+
+    async def configure(self, settings: dict[str, Any]) -> None:
+        await self.stub.Handshake(provider_pb2.ProviderHandshakeRequest(engine_address="127.0.0.1:1"))
+        checked = await self.stub.CheckConfig(provider_pb2.CheckRequest(news=values.write(settings)))
+        if checked.failures:
+            raise CheckFailed("; ".join(f"{f.property}: {f.reason}" for f in checked.failures))
+        answer = await self.stub.Configure(
+            provider_pb2.ConfigureRequest(args=checked.inputs, acceptSecrets=True, acceptResources=True)
+        )
+        assert answer.acceptSecrets
+        assert answer.supportsPreview
+
+    async def check(self, type_: str, name: str, inputs: dict[str, Any], secrets: Any = ()) -> Any:
+        urn = f"urn:pulumi:test::tests::{type_}::{name}"
+        old = self.state.get(name)
+        response = await self.stub.Check(
+            provider_pb2.CheckRequest(
+                urn=urn,
+                name=name,
+                type=type_,
+                olds=old.inputs if old else values.write({}),
+                news=values.write(inputs, secrets),
+                randomSeed=hashlib.sha256(urn.encode()).digest(),
+            )
+        )
+        if response.failures:
+            raise CheckFailed("; ".join(f"{f.property}: {f.reason}" for f in response.failures))
+        return response.inputs
+
+    async def diff(self, name: str, inputs: Any) -> dict[str, str]:
+        """The detailed diff between the state and ``inputs``; the answer must agree with itself."""
+        old = self.state[name]
+        response = await self.stub.Diff(
+            provider_pb2.DiffRequest(
+                id=old.id,
+                urn=old.urn,
+                type=old.type,
+                name=name,
+                olds=old.outputs,
+                old_inputs=old.inputs,
+                news=inputs,
+            )
+        )
+        found = {path: OPERATIONS[change.kind] for path, change in response.detailedDiff.items()}
+        assert (response.changes == provider_pb2.DiffResponse.DIFF_SOME) == bool(found)
+        assert bool(response.replaces) == any(kind.endswith("replace") for kind in found.values())
+        self.delete_first = response.deleteBeforeReplace
+        return found
+
+    async def preview(self, type_: str, name: str, /, **inputs: Any) -> dict[str, Any]:
+        checked = await self.check(type_, name, inputs)
+        urn = f"urn:pulumi:test::tests::{type_}::{name}"
+        old = self.state.get(name)
+        if old is None:
+            response = await self.stub.Create(
+                provider_pb2.CreateRequest(urn=urn, name=name, type=type_, properties=checked, preview=True)
+            )
+        else:
+            response = await self.stub.Update(
+                provider_pb2.UpdateRequest(
+                    id=old.id, urn=urn, name=name, type=type_, olds=old.outputs, news=checked, preview=True
+                )
+            )
+        return values.read(response.properties).values
+
+    async def up(self, type_: str, name: str, /, *, secrets: Any = (), **inputs: Any) -> str:
+        """Check, then Create, Update, replace or nothing; what it was: create, update, replace or same."""
+        checked = await self.check(type_, name, inputs, secrets)
+        old = self.state.get(name)
+        if old is not None:
+            difference = await self.diff(name, checked)
+            if not difference:
+                old.inputs = checked
+                return "same"
+            if not any(kind.endswith("replace") for kind in difference.values()):
+                response = await self.stub.Update(
+                    provider_pb2.UpdateRequest(
+                        id=old.id,
+                        urn=old.urn,
+                        name=name,
+                        type=type_,
+                        olds=old.outputs,
+                        old_inputs=old.inputs,
+                        news=checked,
+                    )
+                )
+                old.inputs, old.outputs = checked, response.properties
+                return "update"
+            if self.delete_first:
+                await self.delete(name)
+            else:
+                self.state.pop(name)
+        created = await self.create(type_, name, checked)
+        if old is not None and not self.delete_first:
+            await self._delete(old)
+        self.state[name] = created
+        return "create" if old is None else "replace"
+
+    async def create(self, type_: str, name: str, checked: Any) -> Resource:
+        urn = f"urn:pulumi:test::tests::{type_}::{name}"
+        request = provider_pb2.CreateRequest(urn=urn, name=name, type=type_, properties=checked)
+        response = await self.stub.Create(request)
+        return Resource(type_, name, response.id, checked, response.properties)
+
+    async def refresh(self, name: str) -> dict[str, str] | None:
+        """Read, then the diff from what was read to the stored inputs; None where the resource is gone."""
+        old = self.state[name]
+        response = await self.stub.Read(
+            provider_pb2.ReadRequest(
+                id=old.id, urn=old.urn, name=name, type=old.type, properties=old.outputs, inputs=old.inputs
+            )
+        )
+        if not response.id:
+            del self.state[name]
+            return None
+        assert response.id == old.id
+        assert response.inputs == old.inputs
+        old.outputs = response.properties
+        return await self.diff(name, old.inputs)
+
+    async def import_(self, type_: str, name: str, identity: str) -> Resource | None:
+        urn = f"urn:pulumi:test::tests::{type_}::{name}"
+        response = await self.stub.Read(provider_pb2.ReadRequest(id=identity, urn=urn, name=name, type=type_))
+        if not response.id:
+            return None
+        resource = Resource(type_, name, response.id, response.inputs, response.properties)
+        self.state[name] = resource
+        return resource
+
+    async def delete(self, name: str) -> None:
+        await self._delete(self.state.pop(name))
+
+    async def _delete(self, old: Resource) -> None:
+        await self.stub.Delete(
+            provider_pb2.DeleteRequest(
+                id=old.id, urn=old.urn, name=old.name, type=old.type, properties=old.outputs
+            )
+        )
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[Engine]:
+    """An engine with a stand-in of its own behind real gRPC."""
+    server = grpc.aio.server()
+    provider = GcpProvider({})
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield Engine(provider_pb2_grpc.ResourceProviderStub(channel))
+    await server.stop(None)
+    await provider.close()

@@ -1,0 +1,258 @@
+"""gcp.storage.BucketObject: https://cloud.google.com/storage/docs/json_api/v1/objects."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from tunestack.emulator.gcp_provider.difference import Change
+from tunestack.emulator.gcp_provider.errors import ProviderError
+from tunestack.emulator.gcp_provider.lifecycle import Lifecycle, State
+from tunestack.emulator.gcp_provider.mapping import Json, encode
+from tunestack.emulator.gcp_provider.rest import GoogleError
+from tunestack.emulator.gcp_provider.schema import (
+    DELETION_POLICY,
+    Autoname,
+    Call,
+    Property,
+    ResourceType,
+    expand,
+)
+from tunestack.emulator.gcp_provider.values import ARCHIVE, SIGNATURE, Value, has_unknown
+
+#: Up to this size an upload is one request, as in Google's Go client (googleapi.DefaultUploadChunkSize).
+CHUNK_BYTES = 16 * 1024 * 1024
+_BOUNDARY = "tunestack-related"
+_UPLOAD = Call("POST", "b/{bucket}/o?name={name}&uploadType=")
+
+
+class BucketObjectLifecycle(Lifecycle):
+    """An object is written by an upload, and whole: what is not content or a hold makes a new one."""
+
+    def check(
+        self, name: str, seed: bytes, olds: State, news: State
+    ) -> tuple[dict[str, Value], list[tuple[str, str]]]:
+        inputs, failures = super().check(name, seed, olds, news)
+        given = [key for key in ("source", "content") if inputs.get(key) is not None]
+        if len(given) != 1:
+            failures.append(("content", "exactly one of source and content is required"))
+        asset = inputs.get("source")
+        if isinstance(asset, dict) and asset.get(SIGNATURE) == ARCHIVE:
+            failures.append(("source", "is an archive; the stand-in uploads files and texts only"))
+        elif isinstance(asset, dict) and asset.get("uri"):
+            failures.append(
+                ("source", f"is on the network ({asset['uri']}); the stand-in reads local files only")
+            )
+        elif isinstance(asset, dict) and asset.get("path") and not Path(asset["path"]).is_file():
+            failures.append(("source", f"no file {asset['path']} (from {Path.cwd()})"))
+        return inputs, failures
+
+    def diff(self, state: State, inputs: State) -> list[Change]:
+        """As the table says, and where the stored bytes are not the program's: someone else wrote the object."""
+        found = super().diff(state, inputs)
+        media = _media(inputs)
+        if media is not None and not inputs.get("sourceMd5hash") and not any(c.replaces for c in found):
+            stored = state.get("md5hash")
+            if stored != _md5(media) and not any(change.property == "content" for change in found):
+                found.append(Change("detectMd5hash", "update"))
+        return found
+
+    async def create(self, name: str, inputs: State, seconds: float) -> tuple[str, dict[str, Value]]:
+        variables = self.variables(inputs)
+        try:
+            await self._upload(variables, inputs)
+            return expand(self.type.id, variables), self.outputs(await self.fetch(variables), inputs, {})
+        except GoogleError as error:
+            self.fail("uploading", error, name=name, variables=variables)
+
+    def update_body(self, difference: list[Change], state: State, inputs: State) -> Json:
+        return {}  # an upload or a PUT of the whole resource instead, below
+
+    async def after_update(self, variables: State, difference: list[Change], inputs: State) -> None:
+        names = {change.property for change in difference}
+        if names & {"content", "source", "detectMd5hash", "sourceMd5hash"}:
+            await self._upload(variables, inputs)
+        elif names & {"retention", "eventBasedHold", "temporaryHold", "contexts"}:
+            mutable = [item for item in self.type.properties if item.name in names]
+            whole = await self.fetch(variables)
+            for item in mutable:
+                whole.pop((item.path or ("",))[0], None)
+            override = "?overrideUnlockedRetention=true" if "retention" in names else ""
+            put = Call("PUT", "b/{bucket}/o/{name}" + override)
+            await self.rest.call("storage", put, variables, {**whole, **encode(mutable, inputs)})
+
+    async def _upload(self, variables: State, inputs: State) -> None:
+        """Write the object, unless it is there already with the same bytes and metadata."""
+        media = _media(inputs)
+        if media is None:
+            raise ProviderError(
+                "INVALID_ARGUMENT", f"source of {variables.get('name')} cannot be read any more"
+            )
+        metadata = {**self.creation_body(inputs), "name": variables["name"]}
+        try:
+            current = await self.fetch(variables)
+        except GoogleError as error:
+            if error.http_status != 404:
+                raise
+            current = {}
+        kept = all(current.get(key) == value for key, value in metadata.items())
+        if kept and current.get("md5Hash") == _md5(media):
+            return
+        kind = metadata.get("contentType") or ("" if inputs.get("forceEmptyContentType") else sniffed(media))
+        address = self.rest.address("storage", _UPLOAD.url, variables).replace(
+            "/storage/", "/upload/storage/", 1
+        )
+        if len(media) <= CHUNK_BYTES:
+            await self.rest.request(
+                "POST",
+                address + "multipart",
+                content=_related(metadata, kind, media),
+                headers={"content-type": f"multipart/related; boundary={_BOUNDARY}"},
+            )
+        else:
+            await self._upload_in_chunks(address + "resumable", metadata, kind, media)
+
+    async def _upload_in_chunks(self, address: str, metadata: Json, kind: str, media: bytes) -> None:
+        headers = {"x-upload-content-type": kind, "x-upload-content-length": str(len(media))}
+        session = await self.rest.send("POST", address, body=metadata, headers=headers)
+        if session.is_error or "location" not in session.headers:
+            raise GoogleError(session.status_code, session.text[:500] or "no upload session")
+        for start in range(0, len(media), CHUNK_BYTES):
+            end = min(start + CHUNK_BYTES, len(media))
+            part = await self.rest.send(
+                "PUT",
+                session.headers["location"],
+                content=media[start:end],
+                headers={"content-range": f"bytes {start}-{end - 1}/{len(media)}"},
+            )
+            if part.is_error or (part.status_code == 308) == (end == len(media)):
+                raise GoogleError(part.status_code, part.text[:500] or "upload was cut off")
+
+
+def sniffed(media: bytes) -> str:
+    """The content type that the real provider's upload would guess (its two documented answers)."""
+    try:
+        text = media[:512].decode("utf-8", errors="strict" if len(media) <= 512 else "ignore")
+    except UnicodeDecodeError:
+        return "application/octet-stream"
+    return "application/octet-stream" if "\0" in text else "text/plain; charset=utf-8"
+
+
+def _media(inputs: State) -> bytes | None:
+    """The bytes that the program wants stored; None while they are unknown, or their file is gone."""
+    content, asset = inputs.get("content"), inputs.get("source")
+    if isinstance(content, str) and not has_unknown(content):
+        return content.encode()
+    if not isinstance(asset, dict) or has_unknown(asset):
+        return None
+    if asset.get("path"):
+        try:
+            return Path(asset["path"]).read_bytes()
+        except OSError:
+            return None
+    return str(asset.get("text", "")).encode()
+
+
+def _md5(media: bytes) -> str:
+    return base64.b64encode(hashlib.md5(media, usedforsecurity=False).digest()).decode()
+
+
+def _related(metadata: Json, kind: str, media: bytes) -> bytes:
+    start = (
+        f"--{_BOUNDARY}\r\ncontent-type: application/json\r\n\r\n{json.dumps(metadata)}\r\n--{_BOUNDARY}\r\n"
+    )
+    head = f"{start}content-type: {kind}\r\n\r\n" if kind else f"{start}\r\n"
+    return head.encode() + media + f"\r\n--{_BOUNDARY}--\r\n".encode()
+
+
+def _contexts_to_rest(value: Value) -> Json:
+    return {"custom": {entry["key"]: {"value": entry["value"]} for entry in value.get("customs", [])}}
+
+
+def _contexts_from_rest(value: Any) -> Value:
+    custom = (value or {}).get("custom") or {}
+    return {"customs": [{"key": key, **entry} for key, entry in sorted(custom.items())]} if custom else None
+
+
+def _hex_of(md5: Any) -> str | None:
+    return base64.b64decode(md5).hex() if md5 else None
+
+
+BUCKET_OBJECT = ResourceType(
+    name="gcp:storage/bucketObject:BucketObject",
+    service="storage",
+    id="{bucket}-{name}",
+    autoname=Autoname(maximum=255),
+    create=_UPLOAD,
+    read=Call("GET", "b/{bucket}/o/{name}"),
+    delete=Call("DELETE", "b/{bucket}/o/{name}"),
+    lifecycle=BucketObjectLifecycle,
+    refused={"customerEncryption": "the emulator does not encrypt"},
+    properties=(
+        Property(name="bucket", required=True, replaces=True),
+        Property(name="name", required=True, replaces=True),
+        DELETION_POLICY,
+        Property(name="source", kind="asset", rest=None, replaces=True),
+        Property(name="content", rest=None, secret=True),
+        Property(name="sourceMd5hash", rest=None),
+        # Says what is stored; whether that is what the program wants is seen by its bytes, not by this value.
+        Property(
+            name="detectMd5hash",
+            rest="md5Hash",
+            server_default=True,
+            volatile=True,
+            canonical=lambda _: "",
+            encode=lambda _: None,
+        ),
+        Property(name="cacheControl", replaces=True),
+        Property(name="contentDisposition", replaces=True),
+        Property(name="contentEncoding", replaces=True),
+        Property(name="contentLanguage", replaces=True),
+        Property(name="contentType", server_default=True, replaces=True),
+        Property(name="forceEmptyContentType", kind="boolean", rest=None, replaces=True),
+        Property(name="metadata", kind="map", replaces=True),
+        Property(name="storageClass", server_default=True, replaces=True),
+        Property(
+            name="kmsKeyName",
+            server_default=True,
+            replaces=True,
+            canonical=lambda key: str(key).partition("/cryptoKeyVersions/")[0],
+        ),
+        Property(
+            name="retention",
+            kind="object",
+            fields=(Property(name="mode", required=True), Property(name="retainUntilTime", required=True)),
+        ),
+        Property(name="eventBasedHold", kind="boolean"),
+        Property(name="temporaryHold", kind="boolean"),
+        Property(
+            name="contexts",
+            kind="object",
+            encode=_contexts_to_rest,
+            decode=_contexts_from_rest,
+            fields=(
+                Property(
+                    name="customs",
+                    kind="list",
+                    unordered=True,
+                    fields=(
+                        Property(name="key", required=True),
+                        Property(name="value", required=True),
+                        Property(name="createTime", output=True),
+                        Property(name="updateTime", output=True),
+                    ),
+                ),
+            ),
+        ),
+        Property(name="crc32c", output=True, volatile=True),
+        Property(name="generation", kind="integer", output=True, volatile=True),
+        Property(name="md5hash", rest="md5Hash", output=True, volatile=True),
+        Property(name="md5hexhash", rest="md5Hash", output=True, volatile=True, decode=_hex_of),
+        Property(name="mediaLink", output=True, volatile=True),
+        Property(name="outputName", rest="name", output=True, derived="{name}"),
+        Property(name="selfLink", output=True),
+    ),
+)
