@@ -1,0 +1,21 @@
+"""The Pulumi provider of tuning jobs, and its typed resources for programs: Provider, PipelineJob, Evaluation.
+
+The resources are imported at first use: they need pulumi, which the rest of the package does not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tunestack.provider.program import Evaluation, PipelineJob, Provider
+
+__all__ = ["Evaluation", "PipelineJob", "Provider"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from tunestack.provider import program
+
+    return getattr(program, name)

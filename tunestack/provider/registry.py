@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tunestack.provider.configuration import Configuration
+from tunestack.provider.evaluation import EvaluationResource
 from tunestack.provider.pipeline_job import PipelineJobResource
 from tunestack.provider.resource import Resource, Session
 from tunestack.vertex.client import VertexClient
@@ -11,7 +12,7 @@ from tunestack.vertex.storage import ObjectStore
 from tunestack.vertex.timing import Timing
 from tunestack.vertex.transport import Transport
 
-RESOURCES: tuple[type[Resource], ...] = (PipelineJobResource,)
+RESOURCES: tuple[type[Resource], ...] = (PipelineJobResource, EvaluationResource)
 
 LOCAL_TOKEN = "local"  # noqa: S105 - the emulator takes any
 

@@ -39,6 +39,7 @@ from tunestack.provider.resource import (
     Session,
 )
 from tunestack.provider.values import decode, encode
+from tunestack.spec.errors import TunestackError
 from tunestack.vertex.errors import (
     Conflict,
     GoogleError,
@@ -87,7 +88,9 @@ def _guarded(handler: Handler) -> Handler:
                     (name for kind, name in _STATUS_OF if isinstance(error, kind)), "FAILED_PRECONDITION"
                 )
                 await context.abort(grpc.StatusCode[status], str(error))
-            except (ValueError, ValidationError) as error:
+            except TunestackError as error:
+                await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+            except ValueError as error:
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
 
     return guarded  # type: ignore[return-value]
