@@ -76,6 +76,7 @@ def examine_dataset(folder: Path) -> ExaminedDataset:
                 "the template uses no column", prompt.file, 1, "put {{ text }} where the text goes"
             )
             dataset.findings.append(fault.finding())
+            prompt = None
     except TemplateFault as fault:
         dataset.findings.append(fault.finding())
     except (OSError, UnicodeDecodeError) as error:

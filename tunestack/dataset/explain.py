@@ -71,7 +71,7 @@ def not_json_lines(head: bytes) -> Defect | None:
         return Defect(1, "not-json-lines", "", "the file is compressed with gzip", "unpack it with gunzip")
     if head.startswith(b"PAR1"):
         return Defect(1, "not-json-lines", "", "the file is Parquet", "export it as JSON Lines")
-    start = head.removeprefix(_BYTE_ORDER_MARK).lstrip()
+    start = head.removeprefix(_BYTE_ORDER_MARK).lstrip(b" \t")
     if start.startswith(b"["):
         return Defect(1, "not-json-lines", "$", "the file is a JSON list", "one record a line: jq -c '.[]'")
     if re.match(rb"\{[ \t]*\r?\n", start):
