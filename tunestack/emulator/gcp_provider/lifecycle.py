@@ -11,7 +11,7 @@ from tunestack.emulator.gcp_provider.check import check
 from tunestack.emulator.gcp_provider.configuration import ATTRIBUTION
 from tunestack.emulator.gcp_provider.difference import Change, changes
 from tunestack.emulator.gcp_provider.errors import InitFailed, ProviderError, status_of
-from tunestack.emulator.gcp_provider.rest import GoogleError, OperationFailed, Rest
+from tunestack.emulator.gcp_provider.rest import GoogleError, OperationFailed, Rest, is_operation
 from tunestack.emulator.gcp_provider.schema import (
     Call,
     MissingVariable,
@@ -106,7 +106,7 @@ class Lifecycle:
         except GoogleError as error:
             if error.http_status == 409 and (taken := await self.adopt(name, inputs, seconds)) is not None:
                 return taken
-            self.fail("creating", error, name=name, variables=variables)
+            self.fail("creating", error, name=name, variables=self.variables(self.planned(inputs)))
         try:
             if self.type.operation:
                 variables = {**variables, **self.variables_of_operation(answer)}
@@ -129,7 +129,7 @@ class Lifecycle:
         autoname = self.type.autoname
         if autoname is None or not autoname.made(name, str(inputs.get(autoname.property))):
             return None
-        variables = self.variables(inputs)
+        variables = self.variables(self.planned(inputs))
         try:
             state = self.outputs(await self.fetch(variables), inputs, {})
         except (GoogleError, ProviderError):
@@ -164,7 +164,7 @@ class Lifecycle:
                 if self.type.patch == "mask":
                     address += f"{'&' if '?' in address else '?'}updateMask={','.join(body)}"
                 answer = await self.rest.request(self.type.update.method, address, body=body)
-                if self.type.operation and "done" in answer:
+                if is_operation(answer):
                     await self.rest.wait(self.type.service, answer, seconds or OPERATION_SECONDS)
             await self.after_update(variables, difference, inputs)
             return self.outputs(await self.fetch(variables), inputs, state)

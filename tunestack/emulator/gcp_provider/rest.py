@@ -162,6 +162,12 @@ class Rest:
         return current.get("response") or {}
 
 
+def is_operation(answer: Mapping[str, Any]) -> bool:
+    """Whether an answer is a long-running operation; ``done`` is absent until it is."""
+    name = str(answer.get("name", ""))
+    return "/operations/" in name or name.startswith("operations/")
+
+
 def _google_error(response: httpx.Response) -> GoogleError:
     try:
         error = response.json()["error"]

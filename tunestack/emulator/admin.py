@@ -1,0 +1,97 @@
+"""The emulator's own endpoints: health, request log, faults, settings, and tokens for Google's auth library."""
+
+from __future__ import annotations
+
+import base64
+import os
+from importlib.metadata import version as package_version
+from typing import Any
+from urllib.parse import parse_qs
+
+import orjson
+
+from tunestack.emulator.call import HANDLERS, Incoming, Reply
+from tunestack.emulator.errors import invalid, not_found
+from tunestack.emulator.state import State
+
+Json = dict[str, Any]
+
+SERVICE = "tunestack-emulator"
+TOKEN_PREFIX = "local-"  # noqa: S105 - not a secret: it marks tokens that the emulator itself gave out
+
+
+async def answer(state: State, incoming: Incoming) -> Reply:
+    """`GET|POST|DELETE /_local/…`, `POST /token`, `GET /`."""
+    path = incoming.raw_path
+    verb = incoming.verb
+    if path == "/token" and verb == "POST":
+        return Reply(_token(await incoming.body()))
+    if path in ("/", "/_local/health"):
+        return Reply(health(state))
+    if path == "/_local/requests":
+        since = int(incoming.parameter("since") or 0)
+        limit = int(incoming.parameter("limit") or 10_000)
+        return Reply({"requests": state.database.requests(since, limit)})
+    if path == "/_local/faults":
+        if verb == "POST":
+            return Reply(state.faults.add(await _json(incoming)).to_json())
+        if verb == "DELETE":
+            state.faults.clear()
+        return Reply({"faults": state.faults.to_json()})
+    if path == "/_local/outcomes":
+        if verb == "POST":
+            return Reply(state.runner.outcomes.add(await _json(incoming)).to_json())
+        if verb == "DELETE":
+            state.runner.outcomes.clear()
+        return Reply({"outcomes": state.runner.outcomes.to_json()})
+    if path == "/_local/settings":
+        if verb == "POST":
+            body = await _json(incoming)
+            unknown = set(body) - {"operationPolls"}
+            if unknown:
+                raise invalid(f"unknown settings: {sorted(unknown)}")
+            state.operation_polls = int(body.get("operationPolls", state.operation_polls))
+        return Reply({"operationPolls": state.operation_polls})
+    if path == "/_local/coverage":
+        return Reply(coverage(state))
+    raise not_found(f"{verb} {path}: there is health, requests, faults, outcomes, settings, coverage")
+
+
+def health(state: State) -> Json:
+    return {
+        "service": SERVICE,
+        "version": package_version("tunestack"),
+        "pid": os.getpid(),
+        "data": str(state.options.data),
+        "project": state.options.project,
+        "startedAt": state.started_at,
+        "jobs": state.runner.counts(),
+    }
+
+
+def coverage(state: State) -> Json:
+    """Methods implemented and known, by service."""
+    services: dict[str, Json] = {}
+    for method_id in sorted(state.documents.methods):
+        entry = services.setdefault(method_id.partition(".")[0], {"known": 0, "implemented": []})
+        entry["known"] += 1
+        if method_id in HANDLERS:
+            entry["implemented"].append(method_id)
+    return {"services": services, "revisions": state.documents.revisions}
+
+
+def _token(body: bytes) -> Json:
+    """An access token for a service account's assertion. It carries the issuer, the principal of later calls."""
+    assertion = parse_qs(body.decode("latin-1")).get("assertion", [""])[0]
+    claims = assertion.split(".")[1] if assertion.count(".") == 2 else base64.urlsafe_b64encode(b"{}").decode()
+    return {"access_token": TOKEN_PREFIX + claims, "token_type": "Bearer", "expires_in": 3600}
+
+
+async def _json(incoming: Incoming) -> Json:
+    try:
+        body = orjson.loads(await incoming.body())
+    except orjson.JSONDecodeError as error:
+        raise invalid(f"not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise invalid("not a JSON object")
+    return body

@@ -1,0 +1,298 @@
+"""The HTTP core: a request becomes a method of Google's, is checked, handled, checked again, and logged."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import inspect
+import logging
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from tunestack.emulator import admin, partial_response
+from tunestack.emulator.call import HANDLERS, Call, FilePart, Incoming, Reply
+from tunestack.emulator.documents import Match
+from tunestack.emulator.errors import ApiError, invalid, not_found
+from tunestack.emulator.faults import Fault
+from tunestack.emulator.schema import Walk, camel
+from tunestack.emulator.services import register_services
+from tunestack.emulator.services.storage_batch import answer_batch
+from tunestack.emulator.services.storage_uploads import UPLOAD_PATH, continue_upload
+from tunestack.emulator.state import State
+
+Json = dict[str, Any]
+
+log = logging.getLogger("tunestack.emulator")
+
+# Query parameters that every Google API takes.
+_COMMON = {
+    "$alt",
+    "$fields",
+    "$prettyPrint",
+    "$.xgafv",
+    "access_token",
+    "alt",
+    "callback",
+    "fields",
+    "key",
+    "oauth_token",
+    "prettyPrint",
+    "quotaUser",
+    "uploadType",
+    "upload_protocol",
+    "userIp",
+}
+
+
+class Application:
+    """Answers requests over one `State`."""
+
+    def __init__(self, state: State) -> None:
+        register_services()
+        self.state = state
+
+    async def answer(self, incoming: Incoming) -> tuple[Reply, Fault | None]:
+        """The reply to a request, never an exception; the fault that fired, if one did."""
+        started = time.perf_counter()
+        principal = principal_of(incoming.headers)
+        method_id = ""
+        service = ""
+        fault: Fault | None = None
+        message = ""
+        try:
+            if incoming.raw_path.startswith("/_local/") or incoming.raw_path in ("/", "/token"):
+                return await admin.answer(self.state, incoming), None
+            if incoming.raw_path == "/batch/storage/v1":
+                method_id, service = "storage.batch", "storage"
+                return await answer_batch(incoming, lambda part: self.answer(part)), None
+            match = self._match(incoming)
+            if match is None:
+                raise not_found(f"no method of the APIs served here has {incoming.verb} {incoming.raw_path}")
+            method_id, service = match.method.id, match.method.service
+            fault = self.state.faults.fire(method_id)
+            if fault:
+                await asyncio.sleep(fault.delay_ms / 1000)
+                error = fault.error()
+                if error:
+                    raise error
+            reply = await self._call(match, incoming, principal)
+        except ApiError as error:
+            message = error.message
+            reply = Reply(error.body(service), error.code)
+        except Exception as error:
+            # A defect of the emulator is answered as Google answers a defect of its own, and logged whole.
+            log.exception("%s %s", incoming.verb, incoming.raw_path)
+            message = f"{type(error).__name__}: {error}"
+            reply = Reply(ApiError("INTERNAL", f"the emulator failed: {message}").body(service), 500)
+        entry = {
+            "method": method_id,
+            "verb": incoming.verb,
+            "path": incoming.raw_path,
+            "query": dict(incoming.query),
+            "status": reply.status,
+            "principal": principal,
+            "milliseconds": round((time.perf_counter() - started) * 1000, 2),
+        }
+        if message:
+            entry["message"] = message
+        if fault:
+            entry["fault"] = True
+        self.state.database.log_request(self.state.now(), entry)
+        return reply, fault
+
+    def _match(self, incoming: Incoming) -> Match | None:
+        match = self.state.documents.match(incoming.verb, incoming.raw_path)
+        if match is None and incoming.verb in ("PUT", "DELETE") and incoming.parameter("upload_id"):
+            # The parts of a resumable upload have no entry of their own in the documents.
+            found = self.state.documents.match("POST", incoming.raw_path)
+            return Match(found.method, found.parameters, "part") if found else None
+        return match
+
+    async def _call(self, match: Match, incoming: Incoming, principal: str) -> Reply:
+        method = match.method
+        handler = continue_upload if match.kind == "part" else HANDLERS.get(method.id)
+        if handler is None:
+            raise ApiError("UNIMPLEMENTED", f"{method.id} is not implemented by the tunestack emulator")
+        uploading = match.kind in ("upload", "part")
+        call = Call(
+            state=self.state,
+            method=method,
+            incoming=incoming,
+            path=match.parameters,
+            query=typed_query(method.parameters or {}, incoming.query, strict=method.service != "storage"),
+            body={} if uploading else self._body(match, await incoming.body()),
+            kind=match.kind,
+            principal=principal,
+        )
+        if inspect.iscoroutinefunction(handler):
+            answer = await handler(call)
+        else:
+            with self.state.database.transaction():
+                answer = handler(call)
+        reply = answer if isinstance(answer, Reply) else Reply(answer)
+        if isinstance(reply.body, dict) and reply.status < 300:
+            if method.response and self.state.options.check_responses:
+                reply.body = self._checked(match, reply.body)
+            fields = incoming.parameter("fields") or incoming.parameter("$fields")
+            if fields:
+                reply.body = partial_response.select(reply.body, partial_response.parse(fields))
+        return reply
+
+    def _body(self, match: Match, data: bytes) -> Json:
+        method = match.method
+        if not data or method.verb == "GET":
+            return {}
+        try:
+            body = orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise invalid(f"Invalid JSON payload received. {error}") from None
+        if not isinstance(body, dict):
+            raise invalid("Invalid JSON payload received. The body is not an object.")
+        if method.request is None:
+            return body
+        walk = Walk(
+            self.state.documents.schemas[method.document],
+            request=True,
+            partial=method.verb in ("PATCH", "PUT"),
+        )
+        canonical: Json = walk.message(method.request, body)
+        if walk.violations:
+            raise invalid("\n".join(text for _, text in walk.violations), walk.violations)
+        return canonical
+
+    def _checked(self, match: Match, body: Json) -> Json:
+        method = match.method
+        documents = self.state.documents.schemas
+        wider = documents.get("aiplatform.v1beta1") if method.document == "aiplatform.v1" else None
+        walk = Walk(documents[method.document], request=False, wider=wider)
+        checked: Json = walk.message(str(method.response), body)
+        if walk.violations:
+            raise RuntimeError(f"the answer of {method.id} is not as Google's schema has it: {walk.violations}")
+        return checked
+
+
+def typed_query(parameters: Json, query: list[tuple[str, str]], *, strict: bool) -> Json:
+    """Query parameters by their declared types. Raises 400 on a value or, if ``strict``, a name that is not."""
+    result: Json = {}
+    for key, text in query:
+        name = key if key in parameters else camel(key)
+        declared = parameters.get(name)
+        if declared is None or declared.get("location") != "query":
+            if strict and key not in _COMMON:
+                raise invalid(f'Invalid JSON payload received. Unknown name "{key}": Cannot bind query parameter.')
+            continue
+        value: Any = text
+        if declared["type"] == "integer" or declared.get("format") in ("int64", "uint64"):
+            try:
+                value = int(text)
+            except ValueError:
+                raise invalid(f"Invalid value '{text}' for parameter {name}: expected an integer") from None
+        elif declared["type"] == "boolean":
+            value = text.lower() == "true"
+        if declared.get("repeated"):
+            result.setdefault(name, []).append(value)
+        else:
+            result[name] = value
+    return result
+
+
+def principal_of(headers: Any) -> str:
+    """Who calls: the issuer of the bearer's JWT (or of the token that ``/token`` gave for one)."""
+    _, _, token = headers.get("authorization", "").partition(" ")
+    if token.startswith(admin.TOKEN_PREFIX):
+        token = "." + token.removeprefix(admin.TOKEN_PREFIX) + "."
+    parts = token.split(".")
+    if len(parts) != 3:
+        return "anonymous" if not token else "bearer"
+    try:
+        claims = orjson.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (binascii.Error, ValueError):
+        return "bearer"
+    return str(claims.get("iss", "bearer")) if isinstance(claims, dict) else "bearer"
+
+
+def starlette_application(state: State) -> Starlette:
+    """The ASGI application. Its lifespan takes up the jobs that an earlier process left and lets go at the end."""
+    application = Application(state)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        state.runner.take_up()
+        try:
+            yield
+        finally:
+            await state.runner.stop()
+            await state.worker.stop()
+            state.close()
+
+    async def everything(request: Request) -> Response:
+        raw_path = request.scope.get("raw_path", request.scope["path"].encode()).decode("latin-1").partition("?")[0]
+        incoming = Incoming(
+            verb=request.method,
+            raw_path=raw_path,
+            query=parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True),
+            headers=request.headers,
+            stream=request.stream,
+            base_url=f"{request.url.scheme}://{request.headers.get('host', '127.0.0.1')}",
+        )
+        reply, fault = await application.answer(incoming)
+        return to_response(reply, fault)
+
+    app = Starlette(lifespan=lifespan)
+    app.add_route("/{path:path}", everything, methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"])
+    return app
+
+
+def to_response(reply: Reply, fault: Fault | None = None) -> Response:
+    headers = dict(reply.headers)
+    if isinstance(reply.body, dict):
+        headers.setdefault("content-type", "application/json; charset=UTF-8")
+        body: bytes | None = orjson.dumps(reply.body)
+    else:
+        body = reply.body if isinstance(reply.body, bytes) else b""
+    if fault is not None and fault.truncate_after is not None:
+        full = part_pieces(reply.body) if isinstance(reply.body, FilePart) else one_piece(body or b"")
+        length = reply.body.length if isinstance(reply.body, FilePart) else len(body or b"")
+        headers["content-length"] = str(max(length, fault.truncate_after + 1))
+        return StreamingResponse(truncated(full, fault.truncate_after), reply.status, headers)
+    if isinstance(reply.body, FilePart):
+        headers["content-length"] = str(reply.body.length)
+        return StreamingResponse(part_pieces(reply.body), reply.status, headers)
+    return Response(body, reply.status, headers)
+
+
+async def one_piece(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+async def part_pieces(part: FilePart, size: int = 1 << 20) -> AsyncIterator[bytes]:
+    """The bytes of a file's part. Pieces are read in the loop: the file is local and a piece is small."""
+    with part.path.open("rb") as file:
+        file.seek(part.start)
+        left = part.length
+        while left > 0 and (piece := file.read(min(size, left))):
+            left -= len(piece)
+            yield piece
+
+
+async def truncated(pieces: AsyncIterator[bytes], after: int) -> AsyncIterator[bytes]:
+    """The first bytes, then the connection breaks."""
+    left = after
+    async for piece in pieces:
+        if left <= 0:
+            break
+        yield piece[:left]
+        left -= len(piece[:left])
+    raise ConnectionAbortedError("injected fault: the answer is cut here")
+
+
+__all__ = ["UPLOAD_PATH", "Application", "starlette_application"]

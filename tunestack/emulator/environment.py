@@ -1,0 +1,83 @@
+"""The variables that make any Google client, and the real Pulumi gcp provider, use the emulator."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tunestack.emulator.options import EmulatorOptions
+
+# Custom endpoints of the real gcp provider. A trailing slash is mandatory; which ones carry a version follows
+# from how each of its clients builds paths (hashicorp/terraform-provider-google).
+_CUSTOM_ENDPOINTS = {
+    "CLOUD_RESOURCE_MANAGER": "v1/",
+    "IAM": "",
+    "IAM_BETA": "v1/",
+    "RESOURCE_MANAGER": "v1/",
+    "SERVICE_USAGE": "v1/",
+    "STORAGE": "storage/v1/",
+    "VERTEX_AI": "v1beta1/",
+}
+
+
+def credentials_path(data: Path) -> Path:
+    return data / "credentials.json"
+
+
+def environment(options: EmulatorOptions) -> dict[str, str]:
+    """Variables for ``options`` (``port`` must be the real one).
+
+    Application Default Credentials find a service account's key that only the emulator's ``/token`` honours:
+    plain Google code runs unchanged, and nothing in it opens a door at Google.
+    """
+    base = f"http://127.0.0.1:{options.port}"
+    return {
+        "GOOGLE_APPLICATION_CREDENTIALS": str(credentials_path(options.data)),
+        "GOOGLE_CLOUD_PROJECT": options.project,
+        "GOOGLE_CLOUD_UNIVERSE_DOMAIN": "googleapis.com",
+        "GOOGLE_OAUTH_ACCESS_TOKEN": "local",
+        "GOOGLE_PROJECT": options.project,
+        "GOOGLE_VERTEX_BASE_URL": base,
+        "STORAGE_EMULATOR_HOST": base,
+        "TUNESTACK_EMULATOR": base,
+        **{f"GOOGLE_{name}_CUSTOM_ENDPOINT": f"{base}/{path}" for name, path in _CUSTOM_ENDPOINTS.items()},
+    }
+
+
+def write_credentials(options: EmulatorOptions) -> Path:
+    """A service account's key file (0600) whose token address is the emulator. Kept where it fits already."""
+    path = credentials_path(options.data)
+    token_uri = f"http://127.0.0.1:{options.port}/token"
+    try:
+        kept = json.loads(path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        kept = {}
+    email = f"tunestack@{options.project}.iam.gserviceaccount.com"
+    if kept.get("token_uri") == token_uri and kept.get("client_email") == email:
+        return path
+    body = {
+        "type": "service_account",
+        "project_id": options.project,
+        "private_key_id": "local",
+        "private_key": kept.get("private_key") or _new_key(),
+        "client_email": email,
+        "client_id": "0",
+        "auth_uri": token_uri,
+        "token_uri": token_uri,
+        "universe_domain": "googleapis.com",
+    }
+    aside = path.with_suffix(".aside")
+    aside.touch(mode=0o600)
+    aside.write_text(json.dumps(body, indent=2))
+    aside.replace(path)
+    return path
+
+
+def _new_key() -> str:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()

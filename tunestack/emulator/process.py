@@ -1,0 +1,252 @@
+"""The emulator as a process: start it in the background, find it, stop it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunestack.emulator.options import EmulatorOptions
+from tunestack.spec.errors import Problem, TunestackError
+
+Json = dict[str, Any]
+
+_SPACE_NEEDED = 256 << 20
+_READY_SECONDS = 60.0
+_STOP_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class RunningEmulator:
+    """An emulator that answers. ``options.port`` is the real one."""
+
+    pid: int
+    options: EmulatorOptions
+    started_at: str
+    already: bool = False
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.options.port}"
+
+
+def start(options: EmulatorOptions) -> RunningEmulator:
+    """Start an emulator in the background and wait until it answers; the running one if the folder has one.
+
+    Raises `TunestackError` when the port is taken, the folder cannot be written, the disk is full, the data
+    is a newer version's, or the process ends or stays silent.
+    """
+    options = options.resolved()
+    running = status(options.data)
+    if running is not None:
+        return RunningEmulator(running.pid, running.options, running.started_at, already=True)
+    check(options)
+    log = options.data / "emulator.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tunestack.emulator", json.dumps(options.to_json())],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + _READY_SECONDS
+    while time.monotonic() < deadline:
+        running = status(options.data)
+        if running is not None:
+            # Another start may have won the race for the folder; then that one is the emulator.
+            return RunningEmulator(running.pid, running.options, running.started_at, running.pid != process.pid)
+        if process.poll() is not None:
+            check(options)
+            raise _silent(log, f"it ended with exit code {process.returncode}")
+        time.sleep(0.03)
+    process.terminate()
+    raise _silent(log, f"it did not answer within {_READY_SECONDS:.0f} s")
+
+
+def stop(data: Path) -> bool:
+    """Stop the emulator of a data folder, and every training process with it; whether there was one.
+
+    Unfinished jobs stay as they are: the next start goes on from their checkpoints.
+    """
+    running = status(data)
+    if running is None:
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(running.pid, signal.SIGTERM)
+    deadline = time.monotonic() + _STOP_SECONDS
+    while _locked(data) and time.monotonic() < deadline:
+        time.sleep(0.03)
+    if _locked(data):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(running.pid, signal.SIGKILL)
+    _reap(running.pid)
+    return True
+
+
+def status(data: Path) -> RunningEmulator | None:
+    """The emulator that runs on a data folder and answers, if one does."""
+    data = data.absolute()
+    try:
+        note = json.loads((data / "emulator.json").read_text())
+        options = EmulatorOptions.from_json(note["options"])
+    except (OSError, ValueError, KeyError):
+        return None
+    answer = health(options.port)
+    if answer is None or answer.get("data") != str(data) or answer.get("pid") != note["pid"]:
+        return None
+    return RunningEmulator(note["pid"], options, answer["startedAt"])
+
+
+def health(port: int, timeout: float = 2.0) -> Json | None:
+    """What an emulator on this port says of itself; None if there is none."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"http://127.0.0.1:{port}/_local/health", timeout=timeout) as answer:
+            body = json.loads(answer.read())
+    except (OSError, ValueError, urllib.error.URLError):
+        return None
+    return body if isinstance(body, dict) and body.get("service") == "tunestack-emulator" else None
+
+
+def check(options: EmulatorOptions) -> None:
+    """What can be known before starting. Raises `TunestackError` with every problem found."""
+    problems = [*_folder_problems(options.data), *_port_problems(options)]
+    for what, path, fix in (
+        ("trainer", options.trainer, "give --trainer a trainer folder, e.g. jobs/trainers/hf"),
+        ("base-model", options.base_model, "run `make setup`, or give --base-model a model folder"),
+    ):
+        if path is not None and not path.exists():
+            problems.append(Problem(f"emulator-{what}-missing", f"the {what} is not there", str(path), fix=fix))
+    if problems:
+        raise TunestackError(*problems)
+    database = options.data / "state.db"
+    if database.exists():
+        from tunestack.emulator.database import SCHEMA_VERSION, newer_database, schema_version
+
+        version = schema_version(database)
+        if version > SCHEMA_VERSION:
+            raise newer_database(database, version)
+
+
+def _folder_problems(data: Path) -> list[Problem]:
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        probe = data / f".probe-{os.getpid()}"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        return [
+            Problem(
+                "emulator-data-not-writable",
+                "the emulator cannot write its data folder",
+                where=str(data),
+                have=str(error.strerror or error),
+                need="a folder that may be written",
+                fix="start with another --data folder, or make this one writable",
+            )
+        ]
+    free = shutil.disk_usage(data).free
+    if free < _SPACE_NEEDED:
+        return [
+            Problem(
+                "emulator-disk-full",
+                "there is not enough room for the emulator's data",
+                where=str(data),
+                have=f"{free >> 20} MiB free",
+                need=f"{_SPACE_NEEDED >> 20} MiB",
+                fix="free some space, or start with another --data folder",
+            )
+        ]
+    return []
+
+
+def _port_problems(options: EmulatorOptions) -> list[Problem]:
+    if options.port == 0:
+        return []
+    with socket.socket() as probe:
+        # As the server will: a port in TIME_WAIT is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", options.port))
+        except OSError as error:
+            other = health(options.port)
+            if other:
+                have = f"an emulator with the data folder {other['data']} (pid {other['pid']})"
+                fix = f"tunestack emulator stop --data {other['data']}, or start with another --port"
+            else:
+                have = f"another program ({error.strerror})"
+                fix = f"end that program (`ss -ltnp 'sport = :{options.port}'` names it), or start with another --port"
+            return [
+                Problem(
+                    "emulator-port-in-use",
+                    f"port {options.port} is taken",
+                    where=f"127.0.0.1:{options.port}",
+                    have=have,
+                    need="a free port",
+                    fix=fix,
+                )
+            ]
+    return []
+
+
+def lock(data: Path) -> int:
+    """Take the data folder for this process's life. Raises `TunestackError` when another has it."""
+    handle = os.open(data / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise TunestackError(
+            Problem(
+                "emulator-data-in-use",
+                "another emulator has this data folder",
+                where=str(data),
+                fix=f"tunestack emulator stop --data {data}, or start with another --data folder",
+            )
+        ) from None
+    return handle
+
+
+def _locked(data: Path) -> bool:
+    try:
+        handle = lock(data)
+    except TunestackError:
+        return True
+    except OSError:
+        return False
+    os.close(handle)
+    return False
+
+
+def _reap(pid: int) -> None:
+    """Where this process started the emulator, take its exit status, so that no zombie stays."""
+    with contextlib.suppress(ChildProcessError):
+        deadline = time.monotonic() + 5
+        while os.waitpid(pid, os.WNOHANG) == (0, 0) and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+
+def _silent(log: Path, have: str) -> TunestackError:
+    lines = log.read_text(errors="replace").strip().splitlines()[-3:]
+    return TunestackError(
+        Problem(
+            "emulator-not-ready",
+            "the emulator did not start",
+            where=str(log),
+            have="; ".join([have, *lines]),
+            fix="read the log; it may help to start with a new --data folder",
+        )
+    )

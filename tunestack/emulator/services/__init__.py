@@ -1,0 +1,32 @@
+"""One file for each service of Google's; importing a file registers its handlers by method id."""
+
+from __future__ import annotations
+
+import importlib
+
+SERVICES = (
+    "cloud_resource_manager",
+    "iam",
+    "service_usage",
+    "storage_buckets",
+    "storage_objects",
+    "storage_uploads",
+    "vertex_endpoints",
+    "vertex_models",
+    "vertex_operations",
+    "vertex_pipeline_jobs",
+    "vertex_publishers",
+    "vertex_tensorboards",
+)
+
+
+def register_services() -> None:
+    """Import every service. A handler for a method that Google does not have is an error."""
+    for service in SERVICES:
+        importlib.import_module(f"{__name__}.{service}")
+    from tunestack.emulator.call import HANDLERS
+    from tunestack.emulator.documents import load
+
+    unknown = sorted(set(HANDLERS) - set(load().methods))
+    if unknown:
+        raise ValueError(f"handlers for methods that are in no discovery document: {unknown}")

@@ -1,0 +1,65 @@
+"""Resource Manager: projects and their IAM policies (cloudresourcemanager.v1, v3)."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from tunestack.emulator.call import Call, implements
+from tunestack.emulator.services.iam_policy import set_policy, shown
+
+Json = dict[str, Any]
+
+
+def _project(call: Call) -> tuple[str, str]:
+    """Id and number of the project in the path (v1 names it alone, v3 as ``projects/P``)."""
+    name = next(call.path[key] for key in ("projectId", "resource", "name") if key in call.path)
+    project = name.removeprefix("projects/")
+    return call.state.projects.id(project), call.state.projects.number(project)
+
+
+@implements("cloudresourcemanager.projects.get")
+def get(call: Call) -> Json:
+    project, number = _project(call)
+    created = "2024-01-01T00:00:00.000000Z"
+    if call.method.version == "v1":
+        return {
+            "projectId": project,
+            "projectNumber": number,
+            "name": project,
+            "lifecycleState": "ACTIVE",
+            "createTime": created,
+        }
+    return {
+        "name": f"projects/{number}",
+        "projectId": project,
+        "displayName": project,
+        "state": "ACTIVE",
+        "createTime": created,
+        "updateTime": created,
+    }
+
+
+@implements("cloudresourcemanager.projects.getIamPolicy")
+def get_iam_policy(call: Call) -> Json:
+    _, number = _project(call)
+    return _wire(call.state.policies.get(f"projects/{number}"))
+
+
+@implements("cloudresourcemanager.projects.setIamPolicy")
+def set_iam_policy(call: Call) -> Json:
+    _, number = _project(call)
+    policy = dict(call.body.get("policy", {}))
+    if policy.get("etag"):
+        policy["etag"] = base64.b64decode(policy["etag"]).decode("latin-1")
+    return _wire(set_policy(call.state, f"projects/{number}", policy, call.body.get("updateMask")))
+
+
+@implements("cloudresourcemanager.projects.testIamPermissions")
+def test_iam_permissions(call: Call) -> Json:
+    # IAM is not enforced: whoever asks may do everything, and is told so.
+    return {"permissions": call.body.get("permissions", [])}
+
+
+def _wire(policy: Json) -> Json:
+    return {**shown(policy), "etag": base64.b64encode(policy["etag"].encode()).decode()}

@@ -1,0 +1,56 @@
+"""IAM policies: the checks that every ``setIamPolicy`` makes."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tunestack.emulator.errors import ApiError, invalid
+from tunestack.emulator.state import State
+
+Json = dict[str, Any]
+
+# cloud.google.com/iam/docs/principal-identifiers
+_MEMBER = re.compile(
+    r"(allUsers|allAuthenticatedUsers"
+    r"|(deleted:)?(user|serviceAccount|group|domain|projectOwner|projectEditor|projectViewer|principal|principalSet):.+)"
+)
+_ROLE = re.compile(r"(roles/[\w.]+|(projects|organizations)/[^/]+/roles/[\w.]+)")
+
+
+def check_bindings(bindings: list[Json]) -> list[Json]:
+    """The bindings with members of one role (and condition) joined. Raises 400 on a role or member that is not."""
+    joined: dict[str, Json] = {}
+    for binding in bindings:
+        role = binding.get("role", "")
+        if not _ROLE.fullmatch(role):
+            raise invalid(f"Role {role} is not supported for this resource.")
+        for member in binding.get("members", []):
+            if not _MEMBER.fullmatch(member):
+                raise invalid(f"The member {member} is of an unknown type. Please set a valid type prefix for the member.")
+        key = f"{role} {binding.get('condition')}"
+        kept = joined.setdefault(key, {**binding, "members": []})
+        kept["members"] += [member for member in binding.get("members", []) if member not in kept["members"]]
+    return [binding for binding in joined.values() if binding["members"]]
+
+
+def set_policy(state: State, resource: str, policy: Json, mask: str | None = None) -> Json:
+    """Replace a resource's policy. Raises 409 ABORTED when its etag is not the current one."""
+    current = state.policies.get(resource)
+    if policy.get("etag") and policy["etag"] != current["etag"]:
+        raise ApiError(
+            "ABORTED",
+            "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff.",
+        )
+    fields = [field.strip() for field in mask.split(",")] if mask else ["bindings", "version", "auditConfigs"]
+    changed = {key: value for key, value in current.items() if key != "etag"}
+    for field in fields:
+        if field in policy:
+            changed[field] = policy[field]
+    changed["bindings"] = check_bindings(changed.get("bindings", []))
+    return shown(state.policies.put(resource, changed))
+
+
+def shown(policy: Json) -> Json:
+    """Without the emulator's own counter."""
+    return {key: value for key, value in policy.items() if key != "revision"}
