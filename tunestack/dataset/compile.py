@@ -101,9 +101,12 @@ def _aside(home: Path) -> Iterator[Path]:
 
 
 def _put(aside: Path, final: Path, files: Mapping[str, CompiledFile]) -> None:
-    if _intact(final, files):
-        return
-    shutil.rmtree(final, ignore_errors=True)  # somebody changed what lies under a digest: it is worth nothing
+    if final.exists():
+        if _intact(final, files):
+            return
+        # Somebody changed what lies under a digest: it is worth nothing. It goes where the leftovers go.
+        final.rename(aside.parent / f"{aside.name}-damaged")
+        shutil.rmtree(aside.parent / f"{aside.name}-damaged", ignore_errors=True)
     aside.chmod(0o755)
     try:
         aside.rename(final)

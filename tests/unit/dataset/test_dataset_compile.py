@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import blake3
@@ -284,7 +286,7 @@ unknown-label · 2 findings · a target is one of the declared labels
   weather/records.jsonl:15:49  $.label  "snow" is none of the labels wet, dry  …", "label": "snow"}  → write one of the labels, or declare it in dataset.yaml
 
 conflicting-rows · 1 finding · a prompt has one answer
-  weather/records.jsonl:15:10  $.text  line 1 answers the same prompt with "wet", this one with "snow"  {"text": "Remark 0 about the rain. ☂", "labe…
+  weather/records.jsonl:15:10  $.text  line 1 answers the same prompt with "wet", this one with "snow"  {"text": "Remark 0 about the rain. ☂", "label…
   fix: decide for one answer
 
 4 findings in 3 lines of 1 file. Nothing is compiled until they are mended; then run the same command again."""  # noqa: E501
@@ -415,3 +417,20 @@ def test_a_served_prompt_needs_every_column_of_the_template(classification: Path
     (classification / "template.j2").write_text("{{ text }} {{ label }}")
     with pytest.raises(TunestackError, match="one text is not enough"):
         render_prompt(classification, "a")
+
+
+# --- what it costs ------------------------------------------------------------------------------------------
+
+
+def test_checking_a_file_loads_no_heavy_package(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"input_text": "a", "output_text": "b"}\nnot json\n')
+    program = (
+        "import pathlib, sys; import tunestack.dataset as d; "
+        "print(d.terminal_report(d.check_file(pathlib.Path(sys.argv[1])))); "
+        "sys.exit(','.join({'pydantic', 'jinja2', 'yaml', 'blake3', 'rich', 'pulumi'} & sys.modules.keys()) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "rows.jsonl"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "rows.jsonl:2:1" in done.stdout
