@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
 import grpc.aio
+import httpx
 import pytest
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
-from tunestack.emulator.gcp_provider import values
+from tunestack.emulator.gcp_provider import configuration, values
 from tunestack.emulator.gcp_provider.servicer import GcpProvider
 
 OPERATIONS = {0: "add", 1: "add-replace", 2: "delete", 3: "delete-replace", 4: "update", 5: "update-replace"}
@@ -49,6 +52,8 @@ class Engine:
     """Drives one provider over gRPC."""
 
     stub: Any
+    #: Makes the automatic names of this engine its own, as a stack's name does.
+    seed: bytes = field(default_factory=lambda: secrets.token_bytes(8))
     state: dict[str, Resource] = field(default_factory=dict)
 
     async def configure(self, settings: dict[str, Any]) -> None:
@@ -62,7 +67,7 @@ class Engine:
         assert answer.acceptSecrets
         assert answer.supportsPreview
 
-    async def check(self, type_: str, name: str, inputs: dict[str, Any], secrets: Any = ()) -> Any:
+    async def check(self, type_: str, name: str, inputs: dict[str, Any], secret: Any = ()) -> Any:
         urn = f"urn:pulumi:test::tests::{type_}::{name}"
         old = self.state.get(name)
         response = await self.stub.Check(
@@ -71,8 +76,8 @@ class Engine:
                 name=name,
                 type=type_,
                 olds=old.inputs if old else values.write({}),
-                news=values.write(inputs, secrets),
-                randomSeed=hashlib.sha256(urn.encode()).digest(),
+                news=values.write(inputs, secret),
+                randomSeed=hashlib.sha256(self.seed + urn.encode()).digest(),
             )
         )
         if response.failures:
@@ -115,9 +120,9 @@ class Engine:
             )
         return values.read(response.properties).values
 
-    async def up(self, type_: str, name: str, /, *, secrets: Any = (), **inputs: Any) -> str:
+    async def up(self, type_: str, name: str, /, *, secret: Any = (), **inputs: Any) -> str:
         """Check, then Create, Update, replace or nothing; what it was: create, update, replace or same."""
-        checked = await self.check(type_, name, inputs, secrets)
+        checked = await self.check(type_, name, inputs, secret)
         old = self.state.get(name)
         if old is not None:
             difference = await self.diff(name, checked)
@@ -190,9 +195,9 @@ class Engine:
         )
 
 
-@pytest.fixture
-async def engine() -> AsyncIterator[Engine]:
-    """An engine with a stand-in of its own behind real gRPC."""
+@contextlib.asynccontextmanager
+async def engine_with_plugin() -> AsyncIterator[Engine]:
+    """An engine and a stand-in of its own, with real gRPC between them."""
     server = grpc.aio.server()
     provider = GcpProvider({})
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
@@ -202,3 +207,59 @@ async def engine() -> AsyncIterator[Engine]:
         yield Engine(provider_pb2_grpc.ResourceProviderStub(channel))
     await server.stop(None)
     await provider.close()
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real emulator process with an empty data folder."""
+    from tunestack.emulator import process
+    from tunestack.emulator.options import EmulatorOptions
+
+    data = tmp_path_factory.mktemp("emulator")
+    running = process.start(EmulatorOptions(data=data, port=0))
+    yield running.url
+    process.stop(data)
+
+
+@pytest.fixture
+def project() -> str:
+    """A project that no other test uses."""
+    return f"project-{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def settings(emulator: str, project: str) -> dict[str, Any]:
+    """The provider's configuration, as infra/providers.py makes it."""
+    return {
+        "project": project,
+        "region": "us-central1",
+        "accessToken": "local",
+        "storageCustomEndpoint": f"{emulator}/storage/v1/",
+        "vertexAiCustomEndpoint": f"{emulator}/v1beta1/",
+        "resourceManagerCustomEndpoint": f"{emulator}/v1/",
+        "iamBetaCustomEndpoint": f"{emulator}/v1/",
+        "iamCustomEndpoint": f"{emulator}/",
+        "serviceUsageCustomEndpoint": f"{emulator}/v1/",
+        "version": configuration.plugin_version(),
+    }
+
+
+@pytest.fixture
+async def bare_engine() -> AsyncIterator[Engine]:
+    """An engine whose provider is not configured yet."""
+    async with engine_with_plugin() as engine:
+        yield engine
+
+
+@pytest.fixture
+async def engine(bare_engine: Engine, settings: dict[str, Any]) -> Engine:
+    """An engine whose provider is configured for the emulator."""
+    await bare_engine.configure(settings)
+    return bare_engine
+
+
+@pytest.fixture
+async def google(emulator: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Someone else with access to the project: plain requests, behind Pulumi's back."""
+    async with httpx.AsyncClient(base_url=emulator, trust_env=False) as client:
+        yield client

@@ -188,7 +188,10 @@ class GcpProvider(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.ReadResponse(
             id=found.id,
             properties=values.write(found.outputs, secrets),
-            inputs=values.write(found.inputs, secrets & found.inputs.keys()),
+            # A refresh keeps the program's inputs to the letter; only an import needs any of ours.
+            inputs=request.inputs
+            if inputs.values
+            else values.write(found.inputs, secrets & found.inputs.keys()),
         )
 
     @understood
