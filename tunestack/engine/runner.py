@@ -1,0 +1,97 @@
+"""The process that the Pulumi program runs in: what ``pulumi-language-python-exec`` is to the CLI.
+
+Started as ``python -P runner.py`` with the interpreter of the program's virtual environment, in the `main`
+folder; its one argument names a JSON file with everything else (configuration does not fit into environment
+variables: 128 KiB each). It stands alone, so that the program's environment needs only ``pulumi``.
+Only what `pulumi.runtime` exports is used, the same names as the official executor's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import runpy
+import sys
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+MESSAGE_SHOWN = 32  # exit code: the error has been shown already (the CLI's own convention)
+
+
+def user_traceback(program: str) -> str:
+    """The current exception's traceback from the program's own first frame on."""
+    frames = traceback.extract_tb(sys.exc_info()[2])
+    for index, frame in enumerate(frames):
+        if os.path.abspath(frame.filename).startswith(program):  # noqa: PTH100 - may be "<frozen runpy>"
+            return traceback.format_exc(limit=index - len(frames))
+    return traceback.format_exc()
+
+
+def main() -> int:
+    os.environ["GRPC_VERBOSITY"] = "NONE"
+    settings: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text())
+    program = settings["program"]
+
+    import pulumi
+    import pulumi.runtime
+
+    # Three debug messages a resource that nobody sees cost half the time of a run.
+    pulumi.log.debug = lambda *_arguments, **_options: None
+    pulumi.runtime.set_all_config(settings["config"], settings["config_secret_keys"])
+    pulumi.runtime.configure(
+        pulumi.runtime.Settings(
+            monitor=settings["monitor"],
+            engine=settings["engine"],
+            project=settings["project"],
+            stack=settings["stack"],
+            parallel=settings["parallel"],
+            dry_run=settings["dry_run"],
+            organization=settings["organization"],
+            root_directory=settings["root_directory"],
+        )
+    )
+    sys.argv = [program]
+    if not Path(program).is_dir():  # of a folder, runpy puts the folder first itself
+        sys.path.insert(0, ".")
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    # Each registration blocks a thread of the SDK's until its step is done.
+    loop.set_default_executor(ThreadPoolExecutor(max_workers=max(settings["parallel"], 1) * 4))
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+
+    def run() -> None:
+        folder = Path(program)
+        if folder.is_dir() and not (folder / "__main__.py").exists():
+            pulumi.log.error(f"unable to find main python program `__main__.py` in `{folder.resolve()}`")
+            raise SystemExit(MESSAGE_SHOWN)
+        runpy.run_path(program, run_name="__main__")
+
+    try:
+        loop.run_until_complete(pulumi.runtime.run_in_stack(run))
+    except pulumi.RunError as error:
+        pulumi.log.error(str(error))
+        return 1
+    except Exception:
+        shown = user_traceback(str(Path(program).resolve()))
+        pulumi.log.error("Program failed with an unhandled exception:\n" + shown)
+        return MESSAGE_SHOWN
+    return 0
+
+
+if __name__ == "__main__":
+    status = 1
+    try:
+        status = main()
+    except KeyboardInterrupt:
+        pass
+    except SystemExit as exit_request:
+        status = exit_request.code if isinstance(exit_request.code, int) else 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Executor threads may sit in calls that never return: do not wait for them.
+        os._exit(status)

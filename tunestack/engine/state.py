@@ -1,0 +1,218 @@
+"""A stack's state: resources, their JSON form, and the order they must keep.
+
+The JSON form is Pulumi's deployment, version 3 (``apitype.ResourceV3``): what ``pulumi stack export`` writes
+and ``pulumi stack import`` takes. Keys this engine has no use for are carried along untouched.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tunestack.engine.errors import EngineRefused, StateError
+from tunestack.engine.urns import ProviderReference
+from tunestack.engine.values import Properties, Secret, from_json, to_json
+
+ENGINE_VERSION: Final = "v3.260.0"  # whose behaviour and state format this engine keeps to
+MAGIC: Final = hashlib.sha256(ENGINE_VERSION.encode()).hexdigest()
+
+# attribute, JSON key; left out of the JSON when empty. Order is the CLI's.
+_PLAIN: Final[tuple[tuple[str, str], ...]] = (
+    ("delete", "delete"),
+    ("id", "id"),
+    ("type", "type"),
+    ("inputs", "inputs"),
+    ("outputs", "outputs"),
+    ("parent", "parent"),
+    ("protect", "protect"),
+    ("external", "external"),
+    ("dependencies", "dependencies"),
+    ("init_errors", "initErrors"),
+    ("provider", "provider"),
+    ("property_dependencies", "propertyDependencies"),
+    ("pending_replacement", "pendingReplacement"),
+    ("additional_secret_outputs", "additionalSecretOutputs"),
+    ("aliases", "aliases"),
+    ("custom_timeouts", "customTimeouts"),
+    ("import_id", "importID"),
+    ("retain_on_delete", "retainOnDelete"),
+    ("deleted_with", "deletedWith"),
+    ("replace_with", "replaceWith"),
+    ("created", "created"),
+    ("modified", "modified"),
+    ("ignore_changes", "ignoreChanges"),
+    ("hide_diff", "hideDiff"),
+    ("replace_on_changes", "replaceOnChanges"),
+    ("replacement_trigger", "replacementTrigger"),
+    ("refresh_before_update", "refreshBeforeUpdate"),
+    ("resource_hooks", "resourceHooks"),
+)
+_VALUES: Final = frozenset({"inputs", "outputs", "replacement_trigger"})
+_KNOWN_KEYS: Final = frozenset(key for _, key in _PLAIN) | {"urn", "custom"}
+# Features whose state this engine would damage by ignoring it.
+_REFUSED_KEYS: Final = {
+    "viewOf": "views",
+    "extensionRef": "provider extensions",
+    "taint": "tainted resources",
+}
+
+
+@dataclass(eq=False)
+class Resource:
+    """One resource in state. Compared by identity: two generations of a resource may share a URN."""
+
+    urn: str
+    type: str
+    custom: bool
+    id: str = ""
+    delete: bool = False
+    inputs: Properties = field(default_factory=dict)
+    outputs: Properties = field(default_factory=dict)
+    parent: str = ""
+    protect: bool = False
+    external: bool = False
+    dependencies: list[str] = field(default_factory=list)
+    init_errors: list[str] = field(default_factory=list)
+    provider: str = ""
+    property_dependencies: dict[str, list[str]] = field(default_factory=dict)
+    pending_replacement: bool = False
+    additional_secret_outputs: list[str] = field(default_factory=list)
+    aliases: list[str] = field(default_factory=list)
+    custom_timeouts: dict[str, float] = field(default_factory=dict)
+    import_id: str = ""
+    retain_on_delete: bool = False
+    deleted_with: str = ""
+    replace_with: list[str] = field(default_factory=list)
+    created: str = ""
+    modified: str = ""
+    ignore_changes: list[str] = field(default_factory=list)
+    hide_diff: list[Any] = field(default_factory=list)
+    replace_on_changes: list[str] = field(default_factory=list)
+    replacement_trigger: Any = None
+    refresh_before_update: bool = False
+    resource_hooks: dict[str, list[str]] = field(default_factory=dict)
+    rest: dict[str, Any] = field(default_factory=dict)  # keys of the CLI's that mean nothing to this engine
+
+    def copy(self, **changes: Any) -> Resource:
+        twin = copy.copy(self)
+        for name, value in changes.items():
+            setattr(twin, name, value)
+        return twin
+
+    def timeout(self, operation: str) -> float:
+        """Seconds for ``create``, ``update``, ``delete`` or ``read``; 0 means the provider's default."""
+        return float(self.custom_timeouts.get(operation, 0))
+
+    def needs(self) -> Iterator[str]:
+        """URNs that must come before this resource in state."""
+        if self.parent:
+            yield self.parent
+        yield from self.dependencies
+        for urns in self.property_dependencies.values():
+            yield from urns
+        if self.deleted_with:
+            yield self.deleted_with
+        yield from self.replace_with
+        if self.provider:
+            yield ProviderReference.parse(self.provider).urn
+
+    def to_json(self, secret: Callable[[Secret], Any]) -> dict[str, Any]:
+        document: dict[str, Any] = {"urn": self.urn, "custom": self.custom}
+        for attribute, key in _PLAIN:
+            value = getattr(self, attribute)
+            if value or key == "type":
+                document[key] = to_json(value, secret) if attribute in _VALUES else value
+        document.update(self.rest)
+        return document
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any], decrypt: Callable[[str], Any]) -> Resource:
+        for key, what in _REFUSED_KEYS.items():
+            if document.get(key):
+                raise EngineRefused(f"{what} (in the state of {document.get('urn')})")
+        try:
+            resource = cls(urn=document["urn"], type=document["type"], custom=bool(document.get("custom")))
+        except KeyError as error:
+            raise StateError(f"a resource in the state has no {error}") from error
+        for attribute, key in _PLAIN:
+            if key in document and key != "type":
+                value = document[key]
+                setattr(resource, attribute, from_json(value, decrypt) if attribute in _VALUES else value)
+        resource.rest = {key: value for key, value in document.items() if key not in _KNOWN_KEYS}
+        return resource
+
+
+@dataclass(eq=False)
+class PendingOperation:
+    """An operation that was under way when the engine last wrote: its outcome is not known."""
+
+    resource: Resource
+    type: str  # creating | updating | deleting | reading | importing
+
+    def to_json(self, secret: Callable[[Secret], Any]) -> dict[str, Any]:
+        return {"resource": self.resource.to_json(secret), "type": self.type}
+
+
+@dataclass
+class Snapshot:
+    """All of a stack's state."""
+
+    resources: list[Resource] = field(default_factory=list)
+    pending_operations: list[PendingOperation] = field(default_factory=list)
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def live(self) -> dict[str, Resource]:
+        """The resources that are not waiting to be deleted, by URN."""
+        return {resource.urn: resource for resource in self.resources if not resource.delete}
+
+
+def verify(resources: Iterable[Resource]) -> None:
+    """Check that every resource comes after what it needs and that no two live ones share a URN.
+
+    Raises:
+        StateError: naming the first resource that is out of order.
+    """
+    seen: set[str] = set()
+    live: set[str] = set()
+    providers: set[str] = set()
+    for resource in resources:
+        if resource.provider and resource.provider not in providers:
+            raise StateError(f"resource {resource.urn} comes before its provider {resource.provider}")
+        for urn in resource.needs():
+            if urn not in seen:
+                raise StateError(f"resource {resource.urn} comes before {urn}, which it needs")
+        if not resource.delete:
+            if resource.urn in live:
+                raise StateError(f"duplicate resource {resource.urn} (not marked for deletion)")
+            live.add(resource.urn)
+        seen.add(resource.urn)
+        if resource.type.startswith("pulumi:providers:"):
+            providers.add(f"{resource.urn}::{resource.id}")
+
+
+class DependencyGraph:
+    """Who depends on whom in a snapshot, which is in topological order. Being a child is not depending."""
+
+    def __init__(self, resources: list[Resource]) -> None:
+        self._resources = resources
+        self._needs = {id(resource): set(_depends_on(resource)) for resource in resources}
+
+    def dependents(self, root: Resource, ignore: Callable[[str], bool]) -> list[Resource]:
+        """All that depends on `root`, directly or not, in topological order."""
+        reached = {root.urn}
+        found: list[Resource] = []
+        after = False
+        for resource in self._resources:
+            if resource is root:
+                after = True
+            elif after and not ignore(resource.urn) and self._needs[id(resource)] & reached:
+                reached.add(resource.urn)
+                found.append(resource)
+        return found
+
+
+def _depends_on(resource: Resource) -> Iterator[str]:
+    return (urn for urn in resource.copy(parent="").needs())
