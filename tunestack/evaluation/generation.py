@@ -49,7 +49,7 @@ def distinct(rows: Sequence[Sequence[str]], n: int) -> float:
 def copies_input(replies: Sequence[str], inputs: Sequence[str]) -> float:
     """Share of the replies that mostly repeat their prompt."""
     scorer = _scorer()
-    shares = [
+    shares: list[float] = [
         scorer.score(prompt, reply)["rougeL"].precision for reply, prompt in zip(replies, inputs, strict=True)
     ]
     return sum(share > COPIED for share in shares) / len(shares)
@@ -67,11 +67,10 @@ def _bleu(replies: Sequence[str], references: Sequence[Sequence[str]]) -> float:
 
 def _rouge_l(replies: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     scorer = _scorer()
-    best: list[float] = [
-        max(scorer.score(reference, reply)["rougeL"].fmeasure for reference in row)
-        for reply, row in zip(replies, references, strict=True)
-    ]
-    return sum(best) / len(best)
+    total = 0.0
+    for reply, row in zip(replies, references, strict=True):
+        total += max(scorer.score(reference, reply)["rougeL"].fmeasure for reference in row)
+    return total / len(replies)
 
 
 def _scorer() -> Any:  # rouge_score has no types

@@ -103,7 +103,7 @@ class EvaluationResource(Resource):
     computed: ClassVar[tuple[str, ...]] = ("verdict", "scores", "gateResults", "samples", "reportUri")
 
     def check(self, inputs: Properties) -> Checked:
-        """Every rule as a problem of its property; also those between properties, such as the sets that the gate names."""
+        """Every rule as a problem of its property, also those between properties (the gate names sets and metrics)."""
         given = dict(inputs)
         if given.get("project") is None and self.session.configuration.project is not None:
             given["project"] = self.session.configuration.project

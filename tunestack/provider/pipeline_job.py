@@ -123,7 +123,7 @@ class PipelineJobResource(Resource):
             job_id = new_job_id(
                 spec.display_name, hash_, self.session.timing.wall(), self.session.timing.chance()
             )
-            job = await self._submit(call, inputs, spec, hash_, job_id)
+            job = await self._submit(call, inputs, spec, hash_, job_id, left=False)
         self.seen(job.name, call.urn, kept=True)
         outputs = await self._settle(call, job, inputs, spec, adopted=adopted)
         return Created(job.name, outputs)
@@ -148,16 +148,15 @@ class PipelineJobResource(Resource):
         return choice.job
 
     async def _submit(
-        self, call: Call, inputs: Properties, spec: PipelineJobInputs, hash_: str, job_id: str
+        self, call: Call, inputs: Properties, spec: PipelineJobInputs, hash_: str, job_id: str, *, left: bool
     ) -> PipelineJob:
-        """Sends the job under ``job_id`` until it is known to exist.
+        """Sends the job under ``job_id`` until it is known to exist; ``left``: it was perhaps sent before.
 
         The id makes a repetition harmless: a second one is refused by Vertex AI as a conflict.
         Raises ``GoogleError`` where surely nothing exists, else ``InitFailed``.
         """
         vertex, timing = self.session.vertex, self.session.timing
         name = f"projects/{spec.project}/locations/{spec.location}/pipelineJobs/{job_id}"
-        left = False
         last: GoogleError | None = None
         for attempt in range(SUBMISSION_ATTEMPTS):
             try:
@@ -169,7 +168,7 @@ class PipelineJobResource(Resource):
                     )
                 except Conflict:
                     job = PipelineJob(await vertex.get_pipeline_job(name))
-                    if job.spec_hash != hash_:
+                    if not left or job.spec_hash != hash_:
                         raise
                     return job
                 except NotSent as error:
@@ -289,7 +288,7 @@ class PipelineJobResource(Resource):
         except NotFound:
             if state != UNCONFIRMED:
                 raise InitFailed(id_, {**olds, **news}, [_gone(id_)], news) from None
-            job = await self._submit(call, news, spec, _required_hash(news), resource_id(id_))
+            job = await self._submit(call, news, spec, _required_hash(news), resource_id(id_), left=True)
         except GoogleError as error:
             raise InitFailed(id_, {**olds, **news}, [f"cannot see {id_}: {error}"], news) from error
         return await self._settle(call, job, news, spec, adopted=adopted)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import grpc
 import h11
@@ -46,6 +50,7 @@ class ScriptedVertex:
     looked: Callable[[int], None] = lambda count: None
     looks: int = 0
     endpoint: str = ""
+    drop: Exception = field(default_factory=lambda: DropAnswer())
 
     @property
     def submissions(self) -> int:
@@ -173,7 +178,7 @@ class ScriptedVertex:
                     writer.write(connection.send(event) or b"")
                 await writer.drain()
                 connection.start_next_cycle()
-        except (DropAnswer, ConnectionError):
+        except (DropAnswer, ConnectionError, asyncio.CancelledError):
             return
         finally:
             writer.close()
@@ -221,15 +226,14 @@ class FakeClock:
 
     def __init__(self) -> None:
         self.now = 1_767_225_600.0
-        self.slept: list[float] = []
+        self.draws = itertools.cycle([number / 97 for number in range(97)])
 
     async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
         self.now += seconds
         await asyncio.sleep(0)
 
     def timing(self) -> Timing:
-        return Timing(lambda: self.now, self.sleep, lambda: self.now, lambda: 0.5)
+        return Timing(lambda: self.now, self.sleep, lambda: self.now, lambda: next(self.draws))
 
 
 class EngineRecorder(engine_pb2_grpc.EngineServicer):
