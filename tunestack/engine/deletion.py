@@ -36,7 +36,8 @@ class Deletion:
         """Delete `resources` (in the order of the state), each after everything that depends on it."""
         deployment = self._deployment
         deployment.deletes |= {resource.urn for resource in resources}
-        if any([self._protected(resource) for resource in resources]):  # a list: every one is to be named
+        protected = [resource for resource in resources if self._protected(resource)]
+        if protected:
             return
         finished: dict[int, asyncio.Task[bool]] = {}
         for index in range(len(resources) - 1, -1, -1):

@@ -105,10 +105,10 @@ class Deployment:
             try:
                 yield pending
             except ProviderError as error:
-                self.reporter.failed(step)
                 if error.settled and pending is not None:
                     await self.journal.end(pending)
                 self.fail(str(error), step.resource.urn)
+                self.reporter.failed(step)
                 raise ResourceError(str(error)) from error
             except ResourceError:
                 if pending is not None:
@@ -126,9 +126,9 @@ class Deployment:
 
     def partial_failure(self, step: Step, reasons: list[str]) -> None:
         """The resource is there, and what it should come to is not."""
-        self.reporter.failed(step, partial=True)
         count = f"{len(reasons)} error{'s' if len(reasons) > 1 else ''} occurred:"
         self.fail("\n".join([count, *(f"\t* {reason}" for reason in reasons)]) + "\n\n", step.resource.urn)
+        self.reporter.failed(step, partial=True)
 
     def check_failures(self, resource: Resource, failures: list[CheckFailure]) -> None:
         """Report what a provider finds wrong with inputs, in the CLI's words.

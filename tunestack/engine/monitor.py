@@ -136,7 +136,10 @@ class MonitorService(resource_pb2_grpc.ResourceMonitorServicer):
             parallel=parallel,
             config=configuration,
             configSecretKeys=secret_keys,
-            supportedFeatures=[f"RESOURCE_MONITOR_FEATURE_{name}" for name in FEATURES],
+            supportedFeatures=[
+                resource_pb2.ResourceMonitorFeature.Value(f"RESOURCE_MONITOR_FEATURE_{name}")
+                for name in FEATURES
+            ],
         )
         self.all_registered = asyncio.Event()
         self.may_leave = asyncio.Event()
@@ -383,7 +386,7 @@ def parse_duration(text: str) -> float:
     parts = re.findall(r"(\d+(?:\.\d+)?)(h|ms|us|µs|ns|m|s)", text)
     if "".join(number + unit for number, unit in parts) != text:
         raise EngineError(f"unable to parse customTimeout value {text!r}")
-    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    seconds = sum((float(number) * _UNITS[unit] for number, unit in parts), 0.0)
     return int(seconds) if seconds.is_integer() else seconds
 
 

@@ -48,10 +48,11 @@ from tunestack.engine.store import (
     stack_file,
     stack_lock,
 )
-from tunestack.engine.urns import ROOT_STACK_TYPE, is_provider_type, package_of
+from tunestack.engine.urns import ROOT_STACK_TYPE, is_provider_type, make_urn, package_of
 from tunestack.engine.values import contains_secrets, redacted, unwrap
 
 SUCCESS, FAILURE, CHANGES_FOUND, ABANDONED = 0, 1, 7, 8  # the CLI's exit codes
+_NOUNS = {Operation.UP: "update", Operation.REFRESH: "refresh", Operation.DESTROY: "destroy"}
 PROGRAM_PATIENCE_SECONDS = 5.0  # between SIGINT and SIGKILL, as the CLI
 
 
@@ -80,12 +81,11 @@ async def run(
         salt = secrets_state(document) or configuration.encryption_salt
         secrets = await asyncio.to_thread(PassphraseSecrets, options.passphrase, salt)
         base = snapshot_from(document, secrets)
-        reporter.prelude(
-            {
-                key: "[secret]" if value.secret else value.text
-                for key, value in sorted(configuration.values.items())
-            }
-        )
+        shown = {
+            key: "[secret]" if value.secret else value.text
+            for key, value in sorted(configuration.values.items())
+        }
+        reporter.prelude(shown)
         store = None if preview else Store(path, options.stack, project.name, secrets, _timestamp)
         session = Session(operation, options, project, configuration, base, store, reporter, preview)
         try:
@@ -109,6 +109,7 @@ async def run(
         outputs=outputs,
         outputs_secret_keys=secret_keys,
         diagnostics=reporter.diagnostics,
+        configuration=shown,
         duration_seconds=duration,
     )
 
@@ -181,10 +182,16 @@ class Session:
             except EngineError as error:
                 self._deployment.fail(str(error))
             await self._deployment.journal.finish()
+            if self._deployment.failed and not self._deployment.preview:
+                self._reporter.error(f"{_NOUNS[self._operation]} failed", self._stack_urn())
         finally:
             listener.cancel()
             abandoned.cancel()
         return FAILURE if self._deployment.stopping else SUCCESS
+
+    def _stack_urn(self) -> str:
+        stack, project = self._options.stack, self._project.name
+        return make_urn(stack, project, "", ROOT_STACK_TYPE, f"{project}-{stack}")
 
     def _abandon(self, body: asyncio.Task[None]) -> int:
         """Leave at once. What is under way stays in state as pending operations."""

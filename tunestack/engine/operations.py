@@ -218,6 +218,8 @@ class Operations:
     # -- what they share --
 
     def _begin(self, step: Step) -> Step:
+        if self._deployment.stopping:
+            raise ResourceError("the operation is ending")
         self._deployment.steps[step.resource.urn] = step
         self._deployment.reporter.begin(step)
         return step

@@ -54,6 +54,7 @@ class OperationResult:
         outputs: the stack's outputs, secrets open.
         outputs_secret_keys: which of them are secret, or hold a secret.
         diagnostics: those of ``pulumi preview --json``.
+        configuration: the stack's, by key; secrets are ``[secret]``.
         duration_seconds: wall-clock time.
     """
 
@@ -63,6 +64,7 @@ class OperationResult:
     outputs: dict[str, Any]
     outputs_secret_keys: list[str]
     diagnostics: list[dict[str, Any]]
+    configuration: dict[str, str]
     duration_seconds: float
 
 

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tunestack.engine.errors import EngineRefused, PluginError
 from tunestack.engine.processes import Child, Watchdog
@@ -194,7 +195,8 @@ class PluginHost:
             errors.append,
         )
         gone = asyncio.create_task(child.wait())
-        await asyncio.wait({port, gone}, timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {port, gone}
+        await asyncio.wait(either, timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if not port.done():
             early = gone.done()
             await child.end()

@@ -59,11 +59,10 @@ class Registry:
         if failures:
             return inputs, failures
         self._unconfigured[urn] = provider
-        if "version" in news:
-            if inputs.setdefault("version", news["version"]) != news["version"]:
-                raise PluginError(
-                    f"provider '{urn}' attempted to change version from {news['version']!r} to {inputs['version']!r}"
-                )
+        if "version" in news and inputs.setdefault("version", news["version"]) != news["version"]:
+            raise PluginError(
+                f"provider '{urn}' attempted to change version from {news['version']!r} to {inputs['version']!r}"
+            )
         if "__internal" in news:
             inputs["__internal"] = news["__internal"]
         return inputs, []

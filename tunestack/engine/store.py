@@ -42,8 +42,9 @@ def stack_lock(path: Path) -> Iterator[None]:
         except OSError as error:
             file.seek(0)
             holder = file.read().strip() or "another process"
+            stop = f"kill {holder.split()[-1]}"
             raise StackLocked(
-                f"the stack is currently locked by {holder}; wait for it to end, or stop it with: kill {holder.split()[-1]}"
+                f"the stack is currently locked by {holder}; wait for it to end, or stop it with: {stop}"
             ) from error
         if foreign:
             raise StackLocked(
