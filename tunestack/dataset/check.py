@@ -14,6 +14,7 @@ from tunestack.dataset.formats import supervised
 from tunestack.dataset.reader import ColumnType, Row, Shape, read_rows
 from tunestack.dataset.split import validation_prompts
 from tunestack.dataset.template import PromptTemplate, TemplateFault
+from tunestack.spec.errors import Problem, TunestackError
 
 if TYPE_CHECKING:
     from tunestack.spec.dataset import DatasetSpec
@@ -39,11 +40,17 @@ def check_dataset(folder: Path) -> list[Finding]:
 
 
 def check_file(path: Path, format: Literal["supervised"] = "supervised") -> list[Finding]:  # noqa: A002
-    """Everything that is wrong with a finished file of the given format, without any project around it."""
+    """Everything that is wrong with a finished file of the given format, without any project around it.
+
+    Raises TunestackError (exit status 2) where the file cannot be read.
+    """
     try:
         rows, findings = read_rows(path, supervised.SHAPE)
     except OSError as error:
-        return [_unreadable(str(path), error)]
+        problem = Problem(
+            "file-unreadable", _reason(path.name, error), str(path), fix="give the path of a file"
+        )
+        raise TunestackError(problem, exit_status=2) from None
     examples = Examples(
         str(path),
         [
@@ -124,7 +131,9 @@ def examine_dataset(folder: Path) -> ExaminedDataset:
     for name, file in spec.held_out.items():
         examples = examine(file, held_out_columns, spec.references, "held_out", name)
         dataset.held_out[name] = examples
-        dataset.findings += checks.placed(list(checks.leaked(examples, dataset.records)), folder / file)
+        dataset.findings += checks.placed(
+            list(checks.leaked(examples, dataset.records, spec.records)), folder / file
+        )
 
     rows = dataset.records.rows
     if not dataset.findings and spec.split.validation >= len(rows):
@@ -154,7 +163,6 @@ def render_prompt(folder: Path, values: str | Mapping[str, str]) -> str:
     Raises TunestackError where the dataset or the values do not allow it.
     """
     from tunestack.spec.dataset import load_dataset
-    from tunestack.spec.errors import Problem, TunestackError
 
     spec = load_dataset(folder)
     try:
@@ -193,7 +201,7 @@ def _rendered(
             targets = tuple(values[references]) if references is not None else (target.render(values),)
             text = prompt.render(values)
         except TemplateFault as fault:
-            message = f"{fault.message} (template: {fault.file}:{fault.line})"
+            message = f"{fault.message} (template: {Path(fault.file).name}:{fault.line})"
             findings.append(
                 Finding(str(path), line, 0, "template-error", "$", message, "mend the template or the row")
             )
@@ -206,10 +214,6 @@ def _rendered(
             continue
         examples.append(Example(line, text, targets, values))
     return Examples(str(path), examples, prompt_path, target_path), findings
-
-
-def _unreadable(file: str, error: OSError) -> Finding:
-    return Finding(file, 0, 0, "file-unreadable", "", _reason(file, error), "give the path of a file")
 
 
 def _reason(file: str, error: OSError | UnicodeDecodeError) -> str:

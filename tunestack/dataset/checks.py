@@ -63,12 +63,12 @@ def repeated(examples: Examples) -> Iterator[Finding]:
         earlier[row.targets] = row.line
 
 
-def leaked(held_out: Examples, trained: Examples) -> Iterator[Finding]:
-    """Held-out rows whose prompt is among the records that are trained or validated on."""
+def leaked(held_out: Examples, trained: Examples, records: str) -> Iterator[Finding]:
+    """Held-out rows whose prompt is among the records that are trained or validated on, the file ``records``."""
     lines = {row.prompt: row.line for row in reversed(trained.rows)}
     for row in held_out.rows:
         if (line := lines.get(row.prompt)) is not None:
-            message = f"the held-out prompt is also a record: {trained.file}:{line}"
+            message = f"the held-out prompt is also a record: {records}:{line}"
             yield held_out.at_prompt(row.line, "leakage", message, "delete one of the two rows")
 
 

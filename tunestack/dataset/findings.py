@@ -73,12 +73,13 @@ class DatasetRefused(TunestackError):
 
     def __init__(self, findings: Iterable[Finding]) -> None:
         self.findings = sorted(findings)
-        super().__init__(
-            *(
-                Problem(found.code, found.message, found.where, have=found.excerpt, fix=found.fix)
-                for found in self.findings[:MOST_SHOWN]
-            )
-        )
+        problems = [
+            Problem(found.code, found.message, found.where, have=found.excerpt, fix=found.fix)
+            for found in self.findings[:MOST_SHOWN]
+        ]
+        if more := len(self.findings) - len(problems):
+            problems.append(Problem("more-findings", f"{more:,} findings more than these {MOST_SHOWN:,}"))
+        super().__init__(*problems)
 
     def __str__(self) -> str:
         from tunestack.dataset.report import terminal_report

@@ -340,8 +340,26 @@ def test_a_finished_file_is_checked_without_a_project(tmp_path: Path) -> None:
     assert check_file(file) == []
     write_rows(file, [{"input_text": "a", "output_text": "b"}, {"input_text": "a", "output_text": "c"}])
     assert [(each.where, each.code) for each in check_file(file)] == [(f"{file}:2:16", "conflicting-rows")]
-    assert [each.code for each in check_file(tmp_path / "absent.jsonl")] == ["file-unreadable"]
-    assert [each.code for each in check_file(tmp_path)] == ["file-unreadable"]
+
+
+def test_a_file_that_cannot_be_read_is_not_a_finding_but_a_check_that_cannot_run(tmp_path: Path) -> None:
+    for path, said in (
+        (tmp_path / "absent.jsonl", "absent.jsonl does not exist"),
+        (tmp_path, "is a directory"),
+    ):
+        with pytest.raises(TunestackError, match=said) as refused:
+            check_file(path)
+        assert refused.value.exit_status == 2
+
+
+def test_a_refusal_of_very_many_rows_counts_those_it_does_not_list(
+    classification: Path, tmp_path: Path
+) -> None:
+    (classification / "records.jsonl").write_text("\n" * 1_200)
+    with pytest.raises(DatasetRefused) as refused:
+        compile_dataset(classification, tmp_path / "out")
+    assert len(refused.value.findings) == 1_200
+    assert "200 findings more than these 1,000" in refused.value.problems[-1].message
 
 
 @pytest.mark.parametrize(
