@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from tunestack.provider.inputs import Inputs, check_inputs, parse_inputs
 from tunestack.provider.resource import Checked, Differences, compare
 from tunestack.provider.values import Properties, Secret
-from tunestack.vertex.transport import is_loopback
+from tunestack.vertex.loopback import is_loopback
 
 
 def _service_url(value: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from blake3 import blake3
 from pydantic import AfterValidator, Field, model_validator
@@ -34,7 +34,6 @@ from tunestack.provider.resource import (
 )
 from tunestack.provider.values import UNKNOWN, Properties, has_unknown, plain
 from tunestack.spec.job import GateRule
-from tunestack.vertex.errors import GoogleError
 
 LARGEST_BATCH = 32
 """Instances of one prediction request; Vertex AI takes 250, and progress is shown between requests."""
@@ -164,61 +163,41 @@ class EvaluationResource(Resource):
         base = f"projects/{spec.project}/locations/{spec.location}/{spec.base_model}"
         progress = _Progress(call, total=2 * sum(len(held.rows) for held in sets))
         replies: dict[str, Replies] = {}
-        notes: list[str] = []
         for held in sets:
             answers = {
-                who: await self._ask(name, held, spec, progress.of(held.name, who), notes)
+                who: await self._ask(name, held, spec, progress.of(held.name, who))
                 for who, name in (("base", base), ("tuned", spec.endpoint))
             }
             replies[held.name] = Replies(tuned=tuple(answers["tuned"]), base=tuple(answers["base"]))
         labels = tuple(spec.labels or ())
         judgement = judge(spec.task, labels, sets, replies, [gate.rule for gate in spec.gate])
-        subject = Subject(
-            spec.endpoint,
-            spec.base_model,
-            spec.task,
-            labels,
-            spec.max_output_tokens,
-            tuple(dict.fromkeys(notes)),
-        )
+        notes = await self._notes(spec.endpoint)
+        subject = Subject(spec.endpoint, spec.base_model, spec.task, labels, spec.max_output_tokens, notes)
         report_uri = await self._store(spec.report_directory, make_report(subject, sets, replies, judgement))
         for line in judgement.lines:
             await call.log.info(line)
         return _results(judgement, sets, report_uri)
 
     async def _ask(
-        self, name: str, held: HeldOutSet, spec: EvaluationInputs, progress: _SetProgress, notes: list[str]
+        self, name: str, held: HeldOutSet, spec: EvaluationInputs, progress: _SetProgress
     ) -> list[str]:
-        parameters = {"maxOutputTokens": spec.max_output_tokens, "temperature": 0}
         replies: list[str] = []
         await progress.done(0)
         for start in range(0, len(held.rows), LARGEST_BATCH):
-            batch = held.rows[start : start + LARGEST_BATCH]
-            answer = await self.session.vertex.predict(
-                name, [{"content": row.input} for row in batch], parameters
+            prompts = [row.input for row in held.rows[start : start + LARGEST_BATCH]]
+            replies += await self.session.vertex.predict(
+                name, prompts, max_output_tokens=spec.max_output_tokens
             )
-            predictions = answer.get("predictions")
-            if not isinstance(predictions, list) or len(predictions) != len(batch):
-                have = len(predictions) if isinstance(predictions, list) else "no list of"
-                raise Refused(
-                    "FAILED_PRECONDITION", f"{name} gave {have} predictions to {len(batch)} instances"
-                )
-            replies += [_content(name, prediction) for prediction in predictions]
-            await progress.done(len(batch))
-            if start == 0:
-                notes += await self._notes(answer)
+            await progress.done(len(prompts))
         return replies
 
-    async def _notes(self, answer: dict[str, Any]) -> list[str]:
-        """What the registry says of the model that answered: the emulator says there who plays it."""
-        model = str(answer.get("model") or "")
-        if not model.startswith("projects/") or "/publishers/" in model:
-            return []
-        try:
-            described = (await self.session.vertex.get_model(model)).get("description")
-        except GoogleError:
-            return []
-        return [str(described)] if described else []
+    async def _notes(self, endpoint: str) -> tuple[str, ...]:
+        """What the registry says of the models that are served: the emulator says there who plays them."""
+        vertex = self.session.vertex
+        deployed = (await vertex.get_endpoint(endpoint)).get("deployedModels") or []
+        models = [str(item["model"]) for item in deployed if item.get("model")]
+        described = [str((await vertex.get_model(model)).get("description") or "") for model in models]
+        return tuple(dict.fromkeys(filter(None, described)))
 
     async def _store(self, directory: str, report: Report) -> str:
         base = f"{directory.rstrip('/')}/{report.name}"
@@ -256,15 +235,6 @@ class _SetProgress:
     async def done(self, rows: int) -> None:
         self._rows += rows
         await self._whole.add(rows, f"{self._what} {self._rows}")
-
-
-def _content(name: str, prediction: Any) -> str:
-    content = prediction.get("content") if isinstance(prediction, dict) else prediction
-    if not isinstance(content, str):
-        raise Refused(
-            "FAILED_PRECONDITION", f"{name} gave a prediction without content: {prediction!r}"[:300]
-        )
-    return content
 
 
 def _results(judgement: Judgement, sets: Sequence[HeldOutSet], report_uri: str) -> Properties:

@@ -37,7 +37,7 @@ from tunestack.provider.tuned_model import delete_tuned_model, model_exists
 from tunestack.provider.values import UNKNOWN, Properties, has_unknown, plain
 from tunestack.spec.spec_hash import SPEC_HASH_LABEL
 from tunestack.vertex.client import location_of, resource_id
-from tunestack.vertex.errors import Conflict, GoogleError, NotFound, NotSent, ServiceFault
+from tunestack.vertex.errors import Conflict, GoogleError, InvalidArgument, NotFound, NotSent, ServiceFault
 from tunestack.vertex.job_state import Outcome, retry_cause, state_rule
 from tunestack.vertex.pipeline_job import PipelineJob
 from tunestack.vertex.timing import backoff
@@ -327,11 +327,16 @@ class PipelineJobResource(Resource):
         vertex = self.session.vertex
         id_ = job.name
         await call.log.status(f"cancelling {resource_id(id_)}")
-        await vertex.cancel_pipeline_job(id_)
 
         async def look() -> PipelineJob:
             return PipelineJob(await vertex.get_pipeline_job(id_))
 
+        try:
+            await vertex.cancel_pipeline_job(id_)
+        except InvalidArgument:  # FAILED_PRECONDITION: it may have ended since we looked
+            job = await look()
+            if not job.rule.terminal:
+                raise
         try:
             return await follow(self.session, call, job, look, show=False, seen=lambda _: None)
         except Interrupted:

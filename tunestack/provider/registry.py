@@ -7,26 +7,18 @@ from tunestack.provider.evaluation import EvaluationResource
 from tunestack.provider.pipeline_job import PipelineJobResource
 from tunestack.provider.resource import Resource, Session
 from tunestack.vertex.client import VertexClient
-from tunestack.vertex.credentials import DefaultCredentials, StaticToken, TokenSource
+from tunestack.vertex.credentials import token_source
 from tunestack.vertex.storage import ObjectStore
 from tunestack.vertex.timing import Timing
 from tunestack.vertex.transport import Transport
 
 RESOURCES: tuple[type[Resource], ...] = (PipelineJobResource, EvaluationResource)
 
-LOCAL_TOKEN = "local"  # noqa: S105 - the emulator takes any
-
 
 def connect(configuration: Configuration, timing: Timing | None = None) -> Session:
-    """A session with Google, or with what stands in for it on loopback, which never gets Google's credentials."""
+    """A session with Google, or with what stands in for it on loopback."""
     timing = timing or Timing()
-    tokens: TokenSource
-    if configuration.access_token is not None:
-        tokens = StaticToken(configuration.access_token)
-    elif configuration.local:
-        tokens = StaticToken(LOCAL_TOKEN)
-    else:
-        tokens = DefaultCredentials()
+    tokens = token_source(configuration.endpoint, configuration.access_token)
     transport = Transport(tokens, timing=timing)
     vertex = VertexClient(transport, endpoint=configuration.endpoint, timing=timing)
     return Session(configuration, vertex, ObjectStore(transport, endpoint=configuration.storage), timing)

@@ -142,16 +142,30 @@ class VertexClient:
     async def predict(
         self,
         name: str,
-        instances: Sequence[Mapping[str, Any]],
-        parameters: Mapping[str, Any],
+        prompts: Sequence[str],
         *,
+        max_output_tokens: int,
+        temperature: float = 0.0,
         timeout: float = 600.0,
-    ) -> Json:
-        """Predictions of an endpoint, or of a publisher model (``projects/P/locations/L/publishers/…/models/M``)."""
-        body = {"instances": [dict(instance) for instance in instances], "parameters": dict(parameters)}
-        return await self._call(
+    ) -> list[str]:
+        """The replies of an endpoint, or of a publisher model (``projects/P/locations/L/publishers/G/models/M``).
+
+        One request: at most 250 prompts. ``timeout`` in seconds. Raises ``GoogleError`` also for an answer that
+        has not one text per prompt.
+        """
+        body = {
+            "instances": [{"content": prompt} for prompt in prompts],
+            "parameters": {"maxOutputTokens": max_output_tokens, "temperature": temperature},
+        }
+        answer = await self._call(
             "POST", location_of(name), f"{name}:predict", repeatable=True, body=body, timeout=timeout
         )
+        predictions = answer.get("predictions") or []
+        texts = [prediction.get("content") for prediction in predictions if isinstance(prediction, dict)]
+        if len(texts) != len(prompts) or not all(isinstance(text, str) for text in texts):
+            message = f"{name} gave {len(texts)} texts to {len(prompts)} prompts: {str(predictions)[:200]}"
+            raise GoogleError(200, "FAILED_PRECONDITION", message)
+        return texts
 
     # Operations
 

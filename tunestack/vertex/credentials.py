@@ -6,6 +6,7 @@ import asyncio
 from typing import Any, Protocol
 
 from tunestack.vertex.errors import NotSent, Unauthenticated
+from tunestack.vertex.loopback import is_loopback
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
@@ -59,3 +60,16 @@ class DefaultCredentials:
         except google.auth.exceptions.GoogleAuthError as error:
             message = f"no Google credentials: {error}. Run `gcloud auth application-default login`"
             raise Unauthenticated(401, "UNAUTHENTICATED", message) from error
+
+
+LOCAL_TOKEN = "local"  # noqa: S105 - a stand-in on loopback takes any
+"""Sent to a service on this machine, which must never get a token that Google accepts."""
+
+
+def token_source(endpoint: str | None, access_token: str | None) -> TokenSource:
+    """The given token; else one without meaning for loopback; else application default credentials."""
+    if access_token is not None:
+        return StaticToken(access_token)
+    if endpoint is not None and is_loopback(endpoint):
+        return StaticToken(LOCAL_TOKEN)
+    return DefaultCredentials()

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import httpx
 
 from tunestack.vertex.credentials import TokenSource
 from tunestack.vertex.errors import NotSent, ServiceFault, Unauthenticated, google_error
+from tunestack.vertex.loopback import is_loopback
 from tunestack.vertex.timing import Timing, backoff
 
 RETRIED_STATUS = frozenset({408, 429, 500, 502, 503, 504})
@@ -21,17 +20,6 @@ RETRIED_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 
 ATTEMPTS = 6
 LONGEST_RETRY_AFTER = 120.0
-
-
-def is_loopback(url: str) -> bool:
-    """Whether the host of a URL is this machine, by name or by address."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class Transport:
