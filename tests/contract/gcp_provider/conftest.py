@@ -259,6 +259,14 @@ async def engine(bare_engine: Engine, settings: dict[str, Any]) -> Engine:
 
 
 @pytest.fixture
+async def another_engine(settings: dict[str, Any]) -> AsyncIterator[Engine]:
+    """A second engine with a plugin of its own, configured alike."""
+    async with engine_with_plugin() as engine:
+        await engine.configure(settings)
+        yield engine
+
+
+@pytest.fixture
 async def google(emulator: str) -> AsyncIterator[httpx.AsyncClient]:
     """Someone else with access to the project: plain requests, behind Pulumi's back."""
     async with httpx.AsyncClient(base_url=emulator, trust_env=False) as client:

@@ -252,7 +252,8 @@ class Lifecycle:
         }
 
     def variables_of_id(self, identity: str) -> dict[str, Value]:
-        for template in (self.type.id, *self.type.imports):
+        # The forms of an import first: a policy member's id alone cannot be told apart again.
+        for template in (*self.type.imports, self.type.id):
             if (found := parse(template, identity)) is not None:
                 return self.variables(found)
         forms = ", ".join((self.type.id, *self.type.imports)).replace("{+", "{")
