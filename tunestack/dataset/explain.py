@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tunestack.dataset.findings import Finding, quoted
+from tunestack.dataset.positions import NotANumber, Positions, find_positions, member_path
 from tunestack.spec.suggestion import nearest
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)")
 _KINDS = {
     dict: "an object",
     list: "a list",
@@ -96,7 +95,7 @@ def explain(raw: bytes, columns: Mapping[str, str], refused: bool = True) -> lis
 def column_of(raw: bytes, path: str) -> tuple[int, str]:
     """Column and excerpt of the value at ``path`` in a good line; of the line's start where it has none."""
     text = raw.decode("utf-8", "replace")
-    at = _positions(text).values.get(path, 0)
+    at = find_positions(text).values.get(path, 0)
     return at + 1, _excerpt(text, at)
 
 
@@ -126,14 +125,14 @@ def _defects_of_text(raw: bytes, columns: Mapping[str, str]) -> Iterator[Defect]
     try:
         # Numbers need not be understood, only passed over, however long they are.
         json.loads(text, parse_int=float)
-        positions = _positions(text)
+        positions = find_positions(text)
     except json.JSONDecodeError as error:
         yield _syntax_defect(text, error, whole=raw.endswith(b"\n"))
         return
     except RecursionError:
         yield Defect(1, "json-syntax", "$", "nested too deeply", "a record is flat: one object of columns")
         return
-    yield from positions.defects
+    yield from _position_defects(text, positions)
     yield from _shape_defects(text, positions, columns)
 
 
@@ -145,132 +144,28 @@ def _syntax_defect(text: str, error: json.JSONDecodeError, whole: bool) -> Defec
     )
     if text[at : at + 1] == "'":
         message, fix = "a single quote where JSON wants a double one", "quote with \", not with '"
-    if not whole and error.msg != "Extra data":
-        return Defect(
-            at + 1,
-            "truncated-line",
-            "$",
-            f"the file ends within a record: {message}",
-            "write the file anew",
-            _excerpt(text, at),
-        )
+    closed = text.rstrip().endswith("}") and not error.msg.startswith("Unterminated string")
+    if not whole and not closed:
+        message = f"the file ends within a record: {message}"
+        return Defect(at + 1, "truncated-line", "$", message, "write the file anew", _excerpt(text, at))
     return Defect(at + 1, "json-syntax", "$", f"not JSON: {message}", fix, _excerpt(text, at))
 
 
-@dataclass
-class _Positions:
-    """A parsed line: its value, where each JSON path stands, and what only the positions could tell."""
-
-    value: Any = None
-    values: dict[str, int] = field(default_factory=dict)
-    keys: dict[str, int] = field(default_factory=dict)
-    defects: list[Defect] = field(default_factory=list)
-
-
-def _positions(text: str) -> _Positions:
-    """Walk JSON that is known to be valid, noting where every value starts.
-
-    Written by hand because the standard library's parser gives positions of errors only. It still reads all the
-    scalars; what is left to do here is the brackets.
-    """
-    positions = _Positions()
-    decoder = json.JSONDecoder(parse_int=float, parse_constant=_NotANumber)
-
-    def past_space(at: int) -> int:
-        while text[at] in " \t\n\r":
-            at += 1
-        return at
-
-    def walk(at: int, path: str) -> tuple[Any, int]:
-        positions.values[path] = at
-        if text[at] == "{":
-            return walk_object(at, path)
-        if text[at] == "[":
-            return walk_list(at, path)
-        value, end = decoder.raw_decode(text, at)
-        if isinstance(value, _NotANumber):
-            defect = Defect(
-                at + 1, "json-syntax", path, f"not JSON: {value.name}", "write a text", _excerpt(text, at)
-            )
-            positions.defects.append(defect)
-        if isinstance(value, str) and (lone := _lone_surrogate(text, at, end)) is not None:
-            positions.defects.append(_surrogate_defect(text, lone, path))
-        return value, end
-
-    def walk_object(at: int, path: str) -> tuple[dict[str, Any], int]:
-        members: dict[str, Any] = {}
-        at = past_space(at + 1)
-        while text[at] != "}":
-            key, end = decoder.raw_decode(text, at)
-            inner = _member(path, key)
-            if key in members:
-                column = positions.keys[inner] + 1
-                defect = Defect(
-                    at + 1,
-                    "duplicate-key",
-                    inner,
-                    f"the key {quoted(key)} stands twice; the first is in column {column}",
-                    "delete one of the two",
-                    _excerpt(text, at),
-                )
-                positions.defects.append(defect)
-            elif (lone := _lone_surrogate(text, at, end)) is not None:
-                positions.defects.append(_surrogate_defect(text, lone, path))
-            positions.keys.setdefault(inner, at)
-            members[key], at = walk(past_space(past_space(end) + 1), inner)
-            at = past_space(at)
-            if text[at] == ",":
-                at = past_space(at + 1)
-        return members, at + 1
-
-    def walk_list(at: int, path: str) -> tuple[list[Any], int]:
-        items: list[Any] = []
-        at = past_space(at + 1)
-        while text[at] != "]":
-            item, at = walk(at, f"{path}[{len(items)}]")
-            items.append(item)
-            at = past_space(at)
-            if text[at] == ",":
-                at = past_space(at + 1)
-        return items, at + 1
-
-    positions.value, _ = walk(past_space(0), "$")
-    return positions
+def _position_defects(text: str, positions: Positions) -> Iterator[Defect]:
+    for at, path, constant in positions.not_numbers:
+        yield Defect(
+            at + 1, "json-syntax", path, f"not JSON: {constant.name}", "write a text", _excerpt(text, at)
+        )
+    for at, path, key, first in positions.doubled_keys:
+        message = f"the key {quoted(key)} stands twice; the first is in column {first + 1}"
+        yield Defect(at + 1, "duplicate-key", path, message, "delete one of the two", _excerpt(text, at))
+    for at, path in positions.half_characters:
+        message = f"{text[at : at + 6]} is half of a character"
+        fix = "write the character itself, or both halves of its escape"
+        yield Defect(at + 1, "lone-surrogate", path, message, fix, _excerpt(text, at))
 
 
-@dataclass
-class _NotANumber:
-    name: str  # NaN, Infinity, -Infinity: the standard library's parser takes them, JSON has none
-
-
-def _lone_surrogate(text: str, start: int, end: int) -> int | None:
-    """Where the first \\uD800–\\uDFFF without its other half stands in the JSON string text[start:end]."""
-    high: re.Match[str] | None = None
-    for escape in _ESCAPE.finditer(text, start, end):
-        code = int(escape[1], 16) if escape[1] else 0
-        if 0xDC00 <= code <= 0xDFFF:
-            if high is None or high.end() != escape.start():
-                return high.start() if high else escape.start()
-            high = None
-        elif high is not None:
-            return high.start()
-        elif 0xD800 <= code <= 0xDBFF:
-            high = escape
-    return high.start() if high else None
-
-
-def _surrogate_defect(text: str, at: int, path: str) -> Defect:
-    return Defect(
-        at + 1,
-        "lone-surrogate",
-        path,
-        f"{text[at : at + 6]} is half of a character",
-        "write the character itself, or both halves of its escape",
-        _excerpt(text, at),
-    )
-
-
-def _shape_defects(text: str, positions: _Positions, columns: Mapping[str, str]) -> Iterator[Defect]:
+def _shape_defects(text: str, positions: Positions, columns: Mapping[str, str]) -> Iterator[Defect]:
     record, values = positions.value, positions.values
 
     def defect(at: int, code: str, path: str, message: str, fix: str) -> Defect:
@@ -284,7 +179,7 @@ def _shape_defects(text: str, positions: _Positions, columns: Mapping[str, str])
     missing = {column for column in columns if column not in record}
     for key in record:
         if key not in columns:
-            path = _member("$", key)
+            path = member_path("$", key)
             meant = nearest(key, missing)
             missing.discard(meant or "")
             fix = f"write `{meant}`" if meant else f"delete it; the fields are {', '.join(columns)}"
@@ -313,7 +208,7 @@ def _shape_defects(text: str, positions: _Positions, columns: Mapping[str, str])
 
 def _text_defects(value: Any, path: str, values: Mapping[str, int], defect: Any) -> Iterator[Defect]:
     name = path.removeprefix("$.")
-    if isinstance(value, _NotANumber):
+    if isinstance(value, NotANumber):
         return  # has been told of
     if not isinstance(value, str):
         message = f"`{name}` is {_kind(value)}, not text"
@@ -326,10 +221,6 @@ def _text_defects(value: Any, path: str, values: Mapping[str, int], defect: Any)
     elif value.isspace():
         message = f"`{name}` is nothing but spaces"
         yield defect(values[path], "empty-text", path, message, "write the text or delete the row")
-
-
-def _member(path: str, key: str) -> str:
-    return f"{path}.{key}" if key.isidentifier() else f"{path}[{json.dumps(key)}]"
 
 
 def _kind(value: Any) -> str:

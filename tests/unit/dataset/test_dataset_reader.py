@@ -83,6 +83,8 @@ BAD: list[tuple[bytes, list[tuple[int, int, str, str]]]] = [
     (b'{\n  "text": "x",\n  "label": "a"\n}\n', [(1, 1, "not-json-lines", "$")]),
     (GOOD + b'{"text": "two", "lab', [(2, 17, "truncated-line", "$")]),
     (GOOD + b'{"text": "two"', [(2, 15, "truncated-line", "$")]),
+    (GOOD + b'{"text": tr', [(2, 10, "truncated-line", "$")]),
+    (GOOD + b"{'text': 1}", [(2, 2, "json-syntax", "$")]),
     (GOOD + b'{"text": "two", "label": "a"} {}', [(2, 31, "json-syntax", "$")]),
     (b'{"text": "two", "label": "a",}\n', [(1, 30, "json-syntax", "$")]),
     (b"{'text': 1}\n", [(1, 2, "json-syntax", "$")]),
