@@ -24,8 +24,6 @@ def gcp_provider(region: str, stack: StackSpec, opts: pulumi.ResourceOptions) ->
         access_token="local",
         universe_domain="local.invalid",
         user_project_override=False,
-        skip_region_validation=True,
-        disable_global_project_warning=True,
         storage_custom_endpoint=f"{base}/storage/v1/",
         vertex_ai_custom_endpoint=f"{base}/v1beta1/",
         resource_manager_custom_endpoint=f"{base}/v1/",

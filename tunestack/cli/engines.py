@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from tunestack.cli.emulator import ensure_running, local_environment
-from tunestack.cli.project import Project
+from tunestack.cli.project import LOCAL_PASSPHRASE, Project
 from tunestack.cli.pulumi_cli import PulumiCli, find_cli
 
 
@@ -86,7 +86,7 @@ class EmbeddedEngine:
             stack=project.stack,
             state_directory=project.state,
             pulumi_home=project.pulumi_home,
-            passphrase=project.passphrase(),
+            passphrase=LOCAL_PASSPHRASE,
             environment=environment,
         )
         self._steps: list[dict[str, Any]] | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,9 @@ from tunestack.spec.errors import Problem, TunestackError
 
 DEFAULT_STACK = "local"
 BASE_MODEL = "smollm2-135m-instruct"
+# A local stack talks to this machine only and holds no secret worth the name; its state lies beside the project. A
+# passphrase that everybody knows lets its salt be committed, so that no engine has to edit Pulumi.local.yaml.
+LOCAL_PASSPHRASE = "tunestack-local"  # noqa: S105
 
 
 @dataclass(frozen=True)
@@ -100,36 +102,17 @@ class Project:
             )
         return urlsplit(self.endpoint).port or 0
 
-    def passphrase(self) -> str:
-        """Return the passphrase that encrypts secrets in a local stack's state; made at first use."""
-        given = os.environ.get("PULUMI_CONFIG_PASSPHRASE")
-        if given is not None:
-            return given
-        path = self.passphrase_file
-        if not path.exists():
-            self.left.mkdir(exist_ok=True)
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w") as out:
-                out.write(secrets.token_urlsafe(24))
-        return path.read_text().strip()
-
-    @property
-    def passphrase_file(self) -> Path:
-        """Where the passphrase lies (mode 0600)."""
-        return self.left / "passphrase"
-
     def pulumi_environment(self) -> dict[str, str]:
         """Return what makes the Pulumi CLI, or the embedded engine, work on a local stack."""
-        environment = {
+        return {
             "PULUMI_HOME": str(self.pulumi_home),
             "PULUMI_BACKEND_URL": f"file://{self.state}",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            "PULUMI_CONFIG_PASSPHRASE": LOCAL_PASSPHRASE,
+            # The real gcp plugin would otherwise list Google's regions before anything else.
+            "PULUMI_GCP_SKIP_REGION_VALIDATION": "true",
         }
-        if "PULUMI_CONFIG_PASSPHRASE" not in os.environ:
-            self.passphrase()
-            environment["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(self.passphrase_file)
-        return environment
 
 
 def add_stack_argument(parser: argparse.ArgumentParser) -> None:
