@@ -74,6 +74,7 @@ BAD: list[tuple[bytes, list[tuple[int, int, str, str]]]] = [
     (GOOD + b'\xef\xbb\xbf{"text": "x", "label": 1}\n', [(2, 1, "byte-order-mark", ""), (2, 25, "wrong-type", "$.label")]),  # noqa: E501
     (b'{"text": true, "label": "a"}\n', [(1, 10, "wrong-type", "$.text")]),
     (b'{"text": "", "label": "a"}\n', [(1, 10, "empty-text", "$.text")]),
+    (b'{"text": "x", "label": " \\t"}\n', [(1, 24, "empty-text", "$.label")]),
     ('{"text": "é'.encode() + b'\xff", "label": "a"}\n', [(1, 12, "encoding", "")]),
     (b'{"text": "\xed\xa0\x80", "label": "a"}\n', [(1, 11, "encoding", "")]),
     ("\ufeff{}".encode("utf-16"), [(1, 1, "encoding", "")]),
