@@ -55,7 +55,9 @@ async def _serve(options: EmulatorOptions, listener: socket.socket) -> None:
     note = options.data / "emulator.json"
     aside = note.with_suffix(".aside")
     aside.write_text(
-        json.dumps({"pid": os.getpid(), "startedAt": state.started_at, "options": options.to_json()}, indent=2)
+        json.dumps(
+            {"pid": os.getpid(), "startedAt": state.started_at, "options": options.to_json()}, indent=2
+        )
     )
     aside.replace(note)
     try:

@@ -83,7 +83,9 @@ def coverage(state: State) -> Json:
 def _token(body: bytes) -> Json:
     """An access token for a service account's assertion. It carries the issuer, the principal of later calls."""
     assertion = parse_qs(body.decode("latin-1")).get("assertion", [""])[0]
-    claims = assertion.split(".")[1] if assertion.count(".") == 2 else base64.urlsafe_b64encode(b"{}").decode()
+    claims = (
+        assertion.split(".")[1] if assertion.count(".") == 2 else base64.urlsafe_b64encode(b"{}").decode()
+    )
     return {"access_token": TOKEN_PREFIX + claims, "token_type": "Bearer", "expires_in": 3600}
 
 

@@ -176,7 +176,9 @@ class Application:
         walk = Walk(documents[method.document], request=False, wider=wider)
         checked: Json = walk.message(str(method.response), body)
         if walk.violations:
-            raise RuntimeError(f"the answer of {method.id} is not as Google's schema has it: {walk.violations}")
+            raise RuntimeError(
+                f"the answer of {method.id} is not as Google's schema has it: {walk.violations}"
+            )
         return checked
 
 
@@ -188,7 +190,9 @@ def typed_query(parameters: Json, query: list[tuple[str, str]], *, strict: bool)
         declared = parameters.get(name)
         if declared is None or declared.get("location") != "query":
             if strict and key not in _COMMON:
-                raise invalid(f'Invalid JSON payload received. Unknown name "{key}": Cannot bind query parameter.')
+                raise invalid(
+                    f'Invalid JSON payload received. Unknown name "{key}": Cannot bind query parameter.'
+                )
             continue
         value: Any = text
         if declared["type"] == "integer" or declared.get("format") in ("int64", "uint64"):
@@ -235,7 +239,9 @@ def starlette_application(state: State) -> Starlette:
             state.close()
 
     async def everything(request: Request) -> Response:
-        raw_path = request.scope.get("raw_path", request.scope["path"].encode()).decode("latin-1").partition("?")[0]
+        raw_path = (
+            request.scope.get("raw_path", request.scope["path"].encode()).decode("latin-1").partition("?")[0]
+        )
         incoming = Incoming(
             verb=request.method,
             raw_path=raw_path,

@@ -31,14 +31,14 @@ class Writer:
         self._file = path.open("wb")
         self._sha256 = hashlib.sha256()
         self._md5 = hashlib.md5(usedforsecurity=False)
-        self._crc32c = google_crc32c.Checksum()
+        self._crc32c = google_crc32c.Checksum()  # type: ignore[no-untyped-call]
         self.size = 0
 
     def write(self, data: bytes) -> None:
         self._file.write(data)
         self._sha256.update(data)
         self._md5.update(data)
-        self._crc32c.update(data)
+        self._crc32c.update(data)  # type: ignore[no-untyped-call]
         self.size += len(data)
 
     def finish(self) -> Content:
@@ -49,7 +49,7 @@ class Writer:
             self._sha256.hexdigest(),
             self.size,
             base64.b64encode(self._md5.digest()).decode(),
-            base64.b64encode(self._crc32c.digest()).decode(),
+            base64.b64encode(self._crc32c.digest()).decode(),  # type: ignore[no-untyped-call]
         )
 
     def discard(self) -> None:

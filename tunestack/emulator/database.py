@@ -126,7 +126,9 @@ class Database:
 
     def log_request(self, time: str, entry: Json) -> int:
         """Append to the request log; its sequence number."""
-        cursor = self._log.execute("INSERT INTO request (time, body) VALUES (?, ?)", (time, orjson.dumps(entry)))
+        cursor = self._log.execute(
+            "INSERT INTO request (time, body) VALUES (?, ?)", (time, orjson.dumps(entry))
+        )
         sequence = int(cursor.lastrowid or 0)
         if sequence % 1000 == 0:
             self._log.execute("DELETE FROM request WHERE sequence <= ?", (sequence - _REQUESTS_KEPT,))
@@ -135,7 +137,8 @@ class Database:
     def requests(self, since: int, limit: int) -> list[Json]:
         """Entries after ``since``, oldest first."""
         rows = self._log.execute(
-            "SELECT sequence, time, body FROM request WHERE sequence > ? ORDER BY sequence LIMIT ?", (since, limit)
+            "SELECT sequence, time, body FROM request WHERE sequence > ? ORDER BY sequence LIMIT ?",
+            (since, limit),
         )
         return [{"sequence": sequence, "time": time, **orjson.loads(body)} for sequence, time, body in rows]
 

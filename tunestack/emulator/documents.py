@@ -73,7 +73,9 @@ class Documents:
             found = pattern.fullmatch(path)
             if found:
                 return Match(
-                    method, {name.rstrip("_"): unquote(value) for name, value in found.groupdict().items()}, kind
+                    method,
+                    {name.rstrip("_"): unquote(value) for name, value in found.groupdict().items()},
+                    kind,
                 )
         return None
 

@@ -107,7 +107,9 @@ class ApiError(Exception):
         return {"error": error}
 
 
-def of_code(code: int, message: str, details: list[Json] | None = None, reason: str | None = None) -> ApiError:
+def of_code(
+    code: int, message: str, details: list[Json] | None = None, reason: str | None = None
+) -> ApiError:
     """An error from an HTTP code alone, as faults are given."""
     return ApiError(_STATUS_OF_CODE.get(code, "UNKNOWN"), message, code=code, details=details, reason=reason)
 

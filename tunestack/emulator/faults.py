@@ -30,7 +30,9 @@ class Fault:
     def error(self) -> ApiError | None:
         if self.status is None:
             return None
-        return of_code(self.status, self.message or f"injected fault on {self.method}", self.details, self.reason)
+        return of_code(
+            self.status, self.message or f"injected fault on {self.method}", self.details, self.reason
+        )
 
     def to_json(self) -> Json:
         return {
@@ -56,7 +58,9 @@ class Faults:
         """From ``{"method", "times", "status", "details", "delayMs", "truncateAfter"}``."""
         unknown = set(body) - _KEYS
         if unknown or not isinstance(body.get("method"), str):
-            raise invalid(f"a fault has the keys {sorted(_KEYS)}; method is required; unknown: {sorted(unknown)}")
+            raise invalid(
+                f"a fault has the keys {sorted(_KEYS)}; method is required; unknown: {sorted(unknown)}"
+            )
         fault = Fault(
             method=body["method"],
             times=int(body.get("times", 1)),

@@ -81,14 +81,14 @@ class _Parser:
         return lambda row: any(term(row) for term in terms)
 
     def _term(self) -> Predicate:
-        kind, token = self._peek()
-        if (kind, token) == ("word", "NOT") or (kind == "word" and token.startswith("-") and len(token) > 1):
+        kind, word = self._peek()
+        if kind == "word" and (word == "NOT" or (word.startswith("-") and len(word) > 1)):
             self._take()
-            if token != "NOT":
-                self.tokens.insert(0, ("word", token[1:]))
+            if word != "NOT":
+                self.tokens.insert(0, ("word", word[1:]))
             inner = self._term()
             return lambda row: not inner(row)
-        if (kind, token) == ("operator", "("):
+        if (kind, word) == ("operator", "("):
             self._take()
             inner = self.expression()
             if self._take() != ("operator", ")"):
@@ -137,9 +137,18 @@ def _compare(have: Any, operator: str, want: str) -> bool:
     else:
         text = str(have)
         if operator in ("=", ":", "!="):
-            equal = fnmatch.fnmatchcase(text, want) if "*" in want else text == want or (operator == ":" and want in text)
+            equal = (
+                fnmatch.fnmatchcase(text, want)
+                if "*" in want
+                else text == want or (operator == ":" and want in text)
+            )
             return equal is (operator != "!=")
         order = (text > want) - (text < want)
-    return {"=": order == 0, ":": order == 0, "!=": order != 0, "<": order < 0, ">": order > 0, "<=": order <= 0}.get(
-        operator, order >= 0
-    )
+    return {
+        "=": order == 0,
+        ":": order == 0,
+        "!=": order != 0,
+        "<": order < 0,
+        ">": order > 0,
+        "<=": order <= 0,
+    }.get(operator, order >= 0)

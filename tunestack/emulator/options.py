@@ -60,10 +60,9 @@ class EmulatorOptions:
     def from_json(cls, body: dict[str, Any]) -> EmulatorOptions:
         paths = {"data", "base_model", "trainer"}
         known = {field.name for field in fields(cls)}
-        return cls(
-            **{
-                key: Path(value) if key in paths and value is not None else value
-                for key, value in body.items()
-                if key in known
-            }
-        )
+        values: dict[str, Any] = {
+            key: Path(value) if key in paths and value is not None else value
+            for key, value in body.items()
+            if key in known
+        }
+        return cls(**values)

@@ -50,7 +50,7 @@ def _list(tokens: list[str]) -> tuple[_Tree, list[str]]:
 
 def select(value: Any, tree: _Tree) -> Any:
     """What of ``value`` the mask keeps."""
-    if not tree or "*" in tree and not tree["*"]:
+    if not tree or ("*" in tree and not tree["*"]):
         return value
     if isinstance(value, list):
         return [select(item, tree) for item in value]

@@ -67,7 +67,9 @@ def start(options: EmulatorOptions) -> RunningEmulator:
         running = status(options.data)
         if running is not None:
             # Another start may have won the race for the folder; then that one is the emulator.
-            return RunningEmulator(running.pid, running.options, running.started_at, running.pid != process.pid)
+            return RunningEmulator(
+                running.pid, running.options, running.started_at, running.pid != process.pid
+            )
         if process.poll() is not None:
             check(options)
             raise _silent(log, f"it ended with exit code {process.returncode}")
@@ -129,7 +131,9 @@ def check(options: EmulatorOptions) -> None:
         ("base-model", options.base_model, "run `make setup`, or give --base-model a model folder"),
     ):
         if path is not None and not path.exists():
-            problems.append(Problem(f"emulator-{what}-missing", f"the {what} is not there", str(path), fix=fix))
+            problems.append(
+                Problem(f"emulator-{what}-missing", f"the {what} is not there", str(path), fix=fix)
+            )
     if problems:
         raise TunestackError(*problems)
     database = options.data / "state.db"

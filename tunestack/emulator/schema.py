@@ -145,9 +145,14 @@ class Walk:
             if not isinstance(value, str):
                 self._fail(path, f"Invalid value at '{path}' (TYPE_STRING), {_shown(value)}")
             elif style == "byte" and not _is_base64(value):
-                self._fail(path, f"Invalid value at '{path}' (TYPE_BYTES), Base64 decoding failed for {_shown(value)}")
+                self._fail(
+                    path,
+                    f"Invalid value at '{path}' (TYPE_BYTES), Base64 decoding failed for {_shown(value)}",
+                )
             elif style == "google-fieldmask":
-                return ",".join(".".join(camel(part) for part in item.split(".")) for item in value.split(","))
+                return ",".join(
+                    ".".join(camel(part) for part in item.split(".")) for item in value.split(",")
+                )
             return value
         if kind == "boolean":
             if not isinstance(value, bool):

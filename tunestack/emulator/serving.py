@@ -100,7 +100,9 @@ class PredictWorker:
     async def _start(self) -> asyncio.subprocess.Process:
         options = self._options
         if options.trainer is None or options.base_model is None:
-            raise failed_precondition("the emulator was started without --trainer and --base-model: nothing can predict")
+            raise failed_precondition(
+                "the emulator was started without --trainer and --base-model: nothing can predict"
+            )
         arguments = ["--serve", "--base-model", str(options.base_model), "--threads", str(options.threads)]
         with self._log.open("ab") as log:
             return await asyncio.create_subprocess_exec(

@@ -39,7 +39,9 @@ class Projects:
         """The number of a project given by id or number."""
         if project.isdigit():
             return project
-        number = str(10**11 + int.from_bytes(hashlib.sha256(project.encode()).digest()[:8], "big") % (9 * 10**11))
+        number = str(
+            10**11 + int.from_bytes(hashlib.sha256(project.encode()).digest()[:8], "big") % (9 * 10**11)
+        )
         if number not in self._ids:
             self._database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", f"project/{number}", project)
             self._ids[number] = project

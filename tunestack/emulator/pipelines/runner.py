@@ -137,7 +137,10 @@ class Runner:
             "outcome": self.outcomes.take(row.get("displayName", "")),
         }
         self.state.database.execute(
-            "INSERT INTO job VALUES (?, ?, ?)", row["name"], self.state.database.next_number("job"), orjson.dumps(notes)
+            "INSERT INTO job VALUES (?, ?, ?)",
+            row["name"],
+            self.state.database.next_number("job"),
+            orjson.dumps(notes),
         )
         self.state.database.after_commit(lambda: self._begin(row["name"]))
 
@@ -150,7 +153,9 @@ class Runner:
 
     def cancel(self, name: str) -> None:
         row = self.state.rows.get(name)
-        self.state.rows.put(name, {**row, "state": "PIPELINE_STATE_CANCELLING", "updateTime": self.state.now()})
+        self.state.rows.put(
+            name, {**row, "state": "PIPELINE_STATE_CANCELLING", "updateTime": self.state.now()}
+        )
 
         def interrupt() -> None:
             task = self._tasks.get(name)
@@ -192,7 +197,9 @@ class Runner:
             self._end(run, "FAILED", rpc_status(failure.status, failure.message))
         except Exception as error:
             log.exception("%s", name)
-            self._end(run, "FAILED", rpc_status("INTERNAL", f"the emulator failed: {type(error).__name__}: {error}"))
+            self._end(
+                run, "FAILED", rpc_status("INTERNAL", f"the emulator failed: {type(error).__name__}: {error}")
+            )
         finally:
             self._runs.pop(name, None)
 
@@ -295,5 +302,3 @@ class Runner:
             },
             "taskDetails": tasks,
         }
-
-

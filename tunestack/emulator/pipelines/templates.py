@@ -56,13 +56,20 @@ class Template:
             parameter = self.parameters.get(name)
             if parameter is None:
                 known = ", ".join(sorted(self.parameters))
-                found.append((field, f"The input parameter {name} is not in the pipeline {self.name}: it has {known}."))
+                found.append(
+                    (field, f"The input parameter {name} is not in the pipeline {self.name}: it has {known}.")
+                )
             elif not parameter.fits(value):
-                found.append((field, f"The input parameter {name} is {value!r}; it must be a {parameter.type}."))
+                found.append(
+                    (field, f"The input parameter {name} is {value!r}; it must be a {parameter.type}.")
+                )
         for name, parameter in self.parameters.items():
             if parameter.default is None and values.get(name) in (None, ""):
                 found.append(
-                    (f"runtime_config.parameter_values.{name}", f"The required input parameter {name} is not set.")
+                    (
+                        f"runtime_config.parameter_values.{name}",
+                        f"The required input parameter {name} is not set.",
+                    )
                 )
         return found
 
@@ -70,7 +77,7 @@ class Template:
         """The values with defaults filled in and numbers of the declared type."""
         result: Json = {}
         for name, parameter in self.parameters.items():
-            value = values.get(name, parameter.default)
+            value: Any = values.get(name, parameter.default)
             result[name] = int(value) if parameter.type == "NUMBER_INTEGER" else value
         return result
 

@@ -60,7 +60,9 @@ class Training:
             if not self.alive():
                 count = starts()
                 if count > _STARTS_AT_MOST:
-                    raise TaskFailed("INTERNAL", f"the trainer vanished {count - 1} times without leaving a word")
+                    raise TaskFailed(
+                        "INTERNAL", f"the trainer vanished {count - 1} times without leaving a word"
+                    )
                 self._start(spec)
             await asyncio.sleep(interval)
             interval = min(0.5, interval * 1.3)
@@ -147,7 +149,9 @@ class Training:
     def _why(self, code: int) -> tuple[str, str]:
         error = self._read("output/error.json")
         if error:
-            status = {"data": "INVALID_ARGUMENT", "resources": "RESOURCE_EXHAUSTED"}.get(error.get("kind", ""), "INTERNAL")
+            status = {"data": "INVALID_ARGUMENT", "resources": "RESOURCE_EXHAUSTED"}.get(
+                error.get("kind", ""), "INTERNAL"
+            )
             return status, str(error.get("message", "the trainer failed"))
         if code < 0:
             return "INTERNAL", f"the trainer was ended by {signal.Signals(-code).name}"

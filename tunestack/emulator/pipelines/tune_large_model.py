@@ -41,10 +41,13 @@ async def validate_dataset(run: Run) -> Json:
         )
     if parameters["accelerator_type"] not in ("", *_BATCH_SIZES):
         raise TaskFailed(
-            "INVALID_ARGUMENT", f"accelerator_type is {parameters['accelerator_type']!r}; it must be GPU or TPU"
+            "INVALID_ARGUMENT",
+            f"accelerator_type is {parameters['accelerator_type']!r}; it must be GPU or TPU",
         )
     if not parameters["dataset_uri"]:
-        raise TaskFailed("INVALID_ARGUMENT", "dataset_uri is not set (managed datasets by dataset_name are not played)")
+        raise TaskFailed(
+            "INVALID_ARGUMENT", "dataset_uri is not set (managed datasets by dataset_name are not played)"
+        )
     problems: list[str] = []
     rows: Json = {}
     for name in ("dataset_uri", "evaluation_data_uri"):
@@ -57,7 +60,9 @@ async def validate_dataset(run: Run) -> Json:
     write_artifact(run, "validate-dataset/report.json", orjson.dumps(report, option=orjson.OPT_INDENT_2))
     if problems:
         noun = "row is" if len(problems) == 1 else "rows are"
-        raise TaskFailed("INVALID_ARGUMENT", "\n".join([f"{len(problems)} {noun} not fit for tuning:", *problems]))
+        raise TaskFailed(
+            "INVALID_ARGUMENT", "\n".join([f"{len(problems)} {noun} not fit for tuning:", *problems])
+        )
     return {**rows, "output:report": f"{run.output_uri}/validate-dataset/report.json"}
 
 
@@ -169,7 +174,7 @@ TASKS: dict[str, Callable[[Run], Awaitable[Json]]] = {
 def trainer_spec(run: Run, base_model: Path, output: Path) -> Json:
     """``spec.json`` of the job contract, with the data files laid beside it."""
     parameters = run.parameters
-    files = {}
+    files: dict[str, str | None] = {}
     for name in ("dataset_uri", "evaluation_data_uri"):
         files[name] = None
         if parameters[name]:

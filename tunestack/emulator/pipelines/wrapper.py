@@ -50,7 +50,7 @@ def main(folder: Path, command: list[str]) -> int:
             stderr=log,
             pass_fds=(lock,),
             restore_signals=True,
-            preexec_fn=default_signals,  # noqa: PLW1509
+            preexec_fn=default_signals,
         )
         code = trainer.wait()
     write(folder / "exit.json", {"code": code, "endedAt": time.time()})

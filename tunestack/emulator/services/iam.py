@@ -89,14 +89,18 @@ def list_accounts(call: Call) -> Json:
 def patch(call: Call) -> Json:
     row = _get(call)
     change = call.body.get("serviceAccount", {})
-    mask = call.body.get("updateMask") or ",".join(field for field in ("displayName", "description") if field in change)
+    mask = call.body.get("updateMask") or ",".join(
+        field for field in ("displayName", "description") if field in change
+    )
     return _put(call, apply_mask(row, change, mask))
 
 
 @implements("iam.projects.serviceAccounts.update")
 def update(call: Call) -> Json:
     row = _get(call)
-    return _put(call, {**row, **{field: call.body.get(field, "") for field in ("displayName", "description")}})
+    return _put(
+        call, {**row, **{field: call.body.get(field, "") for field in ("displayName", "description")}}
+    )
 
 
 @implements("iam.projects.serviceAccounts.enable")

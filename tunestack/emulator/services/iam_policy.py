@@ -27,7 +27,9 @@ def check_bindings(bindings: list[Json]) -> list[Json]:
             raise invalid(f"Role {role} is not supported for this resource.")
         for member in binding.get("members", []):
             if not _MEMBER.fullmatch(member):
-                raise invalid(f"The member {member} is of an unknown type. Please set a valid type prefix for the member.")
+                raise invalid(
+                    f"The member {member} is of an unknown type. Please set a valid type prefix for the member."
+                )
         key = f"{role} {binding.get('condition')}"
         kept = joined.setdefault(key, {**binding, "members": []})
         kept["members"] += [member for member in binding.get("members", []) if member not in kept["members"]]

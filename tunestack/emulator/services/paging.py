@@ -11,7 +11,9 @@ from tunestack.emulator.errors import invalid
 Json = dict[str, Any]
 
 
-def page(rows: list[Json], size: int | None, token: str | None, default: int = 1000) -> tuple[list[Json], str | None]:
+def page(
+    rows: list[Json], size: int | None, token: str | None, default: int = 1000
+) -> tuple[list[Json], str | None]:
     """One page and the token of the next.
 
     A token holds the last row's name and its place, so that rows removed in between do not make a page skip.

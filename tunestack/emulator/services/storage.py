@@ -29,7 +29,9 @@ def get_bucket(state: State, name: str) -> Json:
     return state.rows.get(bucket_name(name), "The specified bucket does not exist.")
 
 
-def check_preconditions(query: Json, generation: int | None, metageneration: int | None, source: bool = False) -> None:
+def check_preconditions(
+    query: Json, generation: int | None, metageneration: int | None, source: bool = False
+) -> None:
     """412 (304 for the "not" forms on a read) unless the ``if…Match`` parameters hold.
 
     ``generation`` None means that there is no live object; ``ifGenerationMatch=0`` asks for just that.
@@ -53,10 +55,15 @@ def check_preconditions(query: Json, generation: int | None, metageneration: int
 
 def find_object(state: State, bucket: str, name: str, generation: int | None = None) -> Json | None:
     if generation is None:
-        row = state.database.one("SELECT body FROM object WHERE bucket = ? AND name = ? AND live", bucket, name)
+        row = state.database.one(
+            "SELECT body FROM object WHERE bucket = ? AND name = ? AND live", bucket, name
+        )
     else:
         row = state.database.one(
-            "SELECT body FROM object WHERE bucket = ? AND name = ? AND generation = ?", bucket, name, generation
+            "SELECT body FROM object WHERE bucket = ? AND name = ? AND generation = ?",
+            bucket,
+            name,
+            generation,
         )
     return orjson.loads(row[0]) if row else None
 

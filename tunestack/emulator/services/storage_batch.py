@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from email import message_from_bytes
+from email.message import Message
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
@@ -15,14 +17,15 @@ import orjson
 
 from tunestack.emulator.call import Incoming, Reply
 from tunestack.emulator.errors import invalid
-from tunestack.emulator.services.storage_uploads import read_parts
 
 _AT_MOST = 100
 
 
-async def answer_batch(incoming: Incoming, answer: Callable[[Incoming], Awaitable[tuple[Reply, Any]]]) -> Reply:
+async def answer_batch(
+    incoming: Incoming, answer: Callable[[Incoming], Awaitable[tuple[Reply, Any]]]
+) -> Reply:
     """Each part answered in turn by ``answer``, the replies in the same order."""
-    parts = await read_parts(incoming.headers.get("content-type", ""), incoming.stream())
+    parts = _parts(incoming.headers.get("content-type", ""), await incoming.body())
     if len(parts) > _AT_MOST:
         raise invalid(f"The batch request holds {len(parts)} calls, more than the limit of {_AT_MOST}.")
     boundary = f"batch_{uuid.uuid4().hex}"
@@ -45,6 +48,21 @@ async def answer_batch(incoming: Incoming, answer: Callable[[Incoming], Awaitabl
     return Reply(b"".join(lines), 200, {"content-type": f"multipart/mixed; boundary={boundary}"})
 
 
+def _parts(content_type: str, data: bytes) -> list[tuple[dict[str, str], bytes]]:
+    """Headers and body of each part. The standard e-mail parser, as clients write batches with its generator,
+    bare line feeds and all; the bodies are text."""
+    message = message_from_bytes(b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + data)
+    if not message.is_multipart():
+        raise invalid("Failed to parse batch request: it is not multipart/mixed")
+    parts = []
+    for part in message.get_payload():
+        if isinstance(part, Message):
+            headers = {name.lower(): str(value) for name, value in part.items()}
+            payload = part.get_payload(decode=True)
+            parts.append((headers, payload if isinstance(payload, bytes) else b""))
+    return parts
+
+
 def _request(outer: Incoming, data: bytes) -> Incoming:
     head, _, body = data.replace(b"\r\n", b"\n").partition(b"\n\n")
     first, *rest = head.decode().split("\n")
@@ -56,7 +74,9 @@ def _request(outer: Incoming, data: bytes) -> Incoming:
     path = "/" + target.split("://", 1)[-1].partition("/")[2] if "://" in target else target
     raw_path, _, query = path.partition("?")
     headers = {
-        name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in rest) if name.strip()
+        name.strip().lower(): value.strip()
+        for name, _, value in (line.partition(":") for line in rest)
+        if name.strip()
     }
     if "authorization" in outer.headers:
         headers.setdefault("authorization", outer.headers["authorization"])

@@ -71,7 +71,10 @@ def insert(call: Call) -> Json:
     row["iamConfiguration"] = {
         "publicAccessPrevention": "inherited",
         **body.get("iamConfiguration", {}),
-        "uniformBucketLevelAccess": {"enabled": uniform, **({"lockedTime": _in_90_days(call)} if uniform else {})},
+        "uniformBucketLevelAccess": {
+            "enabled": uniform,
+            **({"lockedTime": _in_90_days(call)} if uniform else {}),
+        },
         "bucketPolicyOnly": {"enabled": uniform},
     }
     state.rows.create(BUCKETS, row["projectNumber"], bucket_name(name), row)
@@ -103,7 +106,11 @@ def patch(call: Call) -> Json:
 
 @implements("storage.buckets.update")
 def update(call: Call) -> Json:
-    kept = {key: value for key, value in get_bucket(call.state, call.path["bucket"]).items() if key in _SERVER_OWNED}
+    kept = {
+        key: value
+        for key, value in get_bucket(call.state, call.path["bucket"]).items()
+        if key in _SERVER_OWNED
+    }
     return _change(call, lambda row: merge_patch(kept, _writable(call.body)))
 
 

@@ -48,7 +48,9 @@ _NEWEST = 2**63 - 1
 _READ_WHOLE = 1 << 20
 
 
-def store(state: State, bucket: str, name: str, metadata: Json, content: Content, query: Json | None = None) -> Json:
+def store(
+    state: State, bucket: str, name: str, metadata: Json, content: Content, query: Json | None = None
+) -> Json:
     """Make ``content`` the live object ``name``, under the preconditions in ``query``. Its resource.
 
     The object that was live becomes a noncurrent generation where the bucket keeps versions, else it goes.
@@ -92,7 +94,12 @@ def store(state: State, bucket: str, name: str, metadata: Json, content: Content
         if "componentCount" in metadata:
             body["componentCount"] = metadata["componentCount"]
         state.database.execute(
-            "INSERT INTO object VALUES (?, ?, ?, 1, ?, ?)", bucket, name, generation, content.digest, orjson.dumps(body)
+            "INSERT INTO object VALUES (?, ?, ?, 1, ?, ?)",
+            bucket,
+            name,
+            generation,
+            content.digest,
+            orjson.dumps(body),
         )
     return body
 
@@ -155,7 +162,11 @@ def patch(call: Call) -> Json:
 @implements("storage.objects.update")
 def update(call: Call) -> Json:
     body = _asked(call)
-    kept = {key: value for key, value in body.items() if key not in _WRITABLE or key in ("contentType", "storageClass")}
+    kept = {
+        key: value
+        for key, value in body.items()
+        if key not in _WRITABLE or key in ("contentType", "storageClass")
+    }
     return _changed(call, body, merge_patch(kept, {k: v for k, v in call.body.items() if k in _WRITABLE}))
 
 
@@ -200,7 +211,9 @@ def compose(call: Call) -> Json:
         body = get_object(state, bucket, source["name"], int(generation) if generation else None)
         condition = source.get("objectPreconditions", {}).get("ifGenerationMatch")
         check_preconditions(
-            {"ifGenerationMatch": int(condition)} if condition is not None else {}, int(body["generation"]), None
+            {"ifGenerationMatch": int(condition)} if condition is not None else {},
+            int(body["generation"]),
+            None,
         )
         bodies.append(body)
 
@@ -216,7 +229,9 @@ def compose(call: Call) -> Json:
         **call.body.get("destination", {}),
         "componentCount": sum(body.get("componentCount", 1) for body in bodies),
     }
-    return shown_object(call, store(state, bucket, call.path["destinationObject"], metadata, composite, call.query))
+    return shown_object(
+        call, store(state, bucket, call.path["destinationObject"], metadata, composite, call.query)
+    )
 
 
 def _asked(call: Call) -> Json:

@@ -75,7 +75,9 @@ async def continue_upload(call: Call) -> Json | Reply:
         if start is None:
             start, total = 0, int(incoming.headers.get("content-length") or 0)
         if start > have:
-            raise ApiError("UNAVAILABLE", f"bytes {have}-{start - 1} are missing; ask how much has arrived", code=503)
+            raise ApiError(
+                "UNAVAILABLE", f"bytes {have}-{start - 1} are missing; ask how much has arrived", code=503
+            )
         have = await _append(path, start, have, incoming, final=total)
     if total is None or have < total:
         return _incomplete(have)

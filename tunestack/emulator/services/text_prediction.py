@@ -30,7 +30,9 @@ async def predict_text(state: State, body: Json, adapter: Path | None) -> Json:
     for index, instance in enumerate(instances):
         text = (instance.get("content") or instance.get("prompt")) if isinstance(instance, dict) else None
         if not isinstance(text, str) or not text:
-            raise invalid(f'instances[{index}] has no text: it is {{"content": "…"}}.', [(f"instances[{index}]", "")])
+            raise invalid(
+                f'instances[{index}] has no text: it is {{"content": "…"}}.', [(f"instances[{index}]", "")]
+            )
         prompts.append(text)
     parameters = body.get("parameters") or {}
     tokens = _number(parameters, "maxOutputTokens", _TOKENS_DEFAULT, 1, _TOKENS_AT_MOST)
@@ -57,7 +59,9 @@ async def predict_text(state: State, body: Json, adapter: Path | None) -> Json:
 def _number(parameters: Json, name: str, default: float, low: float, high: float) -> float:
     value = parameters.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise invalid(f"{name} is {value!r}; it must be between {low} and {high}.", [(f"parameters.{name}", "")])
+        raise invalid(
+            f"{name} is {value!r}; it must be between {low} and {high}.", [(f"parameters.{name}", "")]
+        )
     return value
 
 

@@ -70,7 +70,9 @@ def check_labels(labels: Json) -> None:
                 f'Label key "{key}" is invalid: lowercase letters, digits, _ and -, at most 64, a letter first.'
             )
         if not _LABEL_VALUE.fullmatch(value) or value != value.lower():
-            raise invalid(f'Label value "{value}" is invalid: lowercase letters, digits, _ and -, at most 64.')
+            raise invalid(
+                f'Label value "{value}" is invalid: lowercase letters, digits, _ and -, at most 64.'
+            )
     if len(labels) > 64:
         raise invalid(f"{len(labels)} labels; at most 64 are allowed.")
 
@@ -85,7 +87,7 @@ def finished_operation(
     """
     state = call.state
     now = state.now()
-    operation = {
+    operation: Json = {
         "name": f"{target}/operations/{state.new_id()}",
         "metadata": {
             "@type": call.type_url(f"{kind}OperationMetadata"),

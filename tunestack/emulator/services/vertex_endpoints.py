@@ -124,7 +124,9 @@ def undeploy_model(call: Call) -> Json:
         key: share for key, share in endpoint.get("trafficSplit", {}).items() if key != identifier
     }
     if left and sum(split.values()) != 100:
-        raise failed_precondition(f"Traffic to {identifier} must be moved to the models that stay: have {split}.")
+        raise failed_precondition(
+            f"Traffic to {identifier} must be moved to the models that stay: have {split}."
+        )
     changed = {key: value for key, value in endpoint.items() if key not in ("deployedModels", "trafficSplit")}
     if left:
         changed |= {"deployedModels": left, "trafficSplit": _checked_split(split, left)}

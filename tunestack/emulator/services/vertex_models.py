@@ -46,7 +46,11 @@ def create_model(state: State, name: str, model: Json) -> Json:
             "updateTime": now,
             "versionCreateTime": now,
             "versionUpdateTime": now,
-            "supportedDeploymentResourcesTypes": ["SHARED_RESOURCES", "AUTOMATIC_RESOURCES", "DEDICATED_RESOURCES"],
+            "supportedDeploymentResourcesTypes": [
+                "SHARED_RESOURCES",
+                "AUTOMATIC_RESOURCES",
+                "DEDICATED_RESOURCES",
+            ],
         }
     )
     return state.rows.create(MODELS, name.rpartition("/models/")[0], name, row)
@@ -94,7 +98,9 @@ def _folder(state: State, name: str) -> Path:
 @implements("aiplatform.projects.locations.models.upload")
 def upload(call: Call) -> Json:
     if call.body.get("parentModel"):
-        raise ApiError("UNIMPLEMENTED", f"{call.method.id} with parentModel is not implemented by the tunestack emulator")
+        raise ApiError(
+            "UNIMPLEMENTED", f"{call.method.id} with parentModel is not implemented by the tunestack emulator"
+        )
     state = call.state
     model = call.body.get("model", {})
     check_labels(model.get("labels", {}))

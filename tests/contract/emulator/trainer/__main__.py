@@ -41,7 +41,9 @@ def train(spec: dict) -> int:  # type: ignore[type-arg]
 
     def say(phase: str, **values: object) -> None:
         elapsed = round(time.monotonic() - started, 3)
-        progress.write(json.dumps({"phase": phase, "steps": spec["train_steps"], "elapsed_seconds": elapsed, **values}))
+        progress.write(
+            json.dumps({"phase": phase, "steps": spec["train_steps"], "elapsed_seconds": elapsed, **values})
+        )
         progress.write("\n")
         progress.flush()
 
@@ -51,7 +53,9 @@ def train(spec: dict) -> int:  # type: ignore[type-arg]
         return 3
     train_rows, validation = rows(spec["train"]), rows(spec["validation"])
     step, memory, evaluations = 0, [], []
-    kept = sorted(output.glob("checkpoints/checkpoint-*/state.json"), key=lambda p: int(p.parent.name.split("-")[1]))
+    kept = sorted(
+        output.glob("checkpoints/checkpoint-*/state.json"), key=lambda p: int(p.parent.name.split("-")[1])
+    )
     if kept:
         state = json.loads(kept[-1].read_text())
         step, memory, evaluations = state["step"], state["memory"], state["evaluations"]
@@ -82,7 +86,10 @@ def train(spec: dict) -> int:  # type: ignore[type-arg]
         },
     )
     say("done", step=step)
-    write(output / "manifest.json", {"steps": step, "seconds": round(time.monotonic() - started, 3), "spec": spec})
+    write(
+        output / "manifest.json",
+        {"steps": step, "seconds": round(time.monotonic() - started, 3), "spec": spec},
+    )
     return 0
 
 
@@ -90,7 +97,9 @@ def serve() -> int:
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         request = json.loads(line)
-        memory = json.loads((Path(request["adapter"]) / "adapter.json").read_text()) if request["adapter"] else []
+        memory = (
+            json.loads((Path(request["adapter"]) / "adapter.json").read_text()) if request["adapter"] else []
+        )
         if "break the worker" in request["prompts"]:
             return 1
         outputs = []
