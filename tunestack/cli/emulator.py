@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING
 from tunestack.cli.project import Project, add_stack_argument, find_project
 
 if TYPE_CHECKING:
-    from tunestack.emulator.process import EmulatorOptions, RunningEmulator
+    from tunestack.emulator.options import EmulatorOptions
+    from tunestack.emulator.process import RunningEmulator
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +77,7 @@ def emulator_options(
     project: Project, *, port: int | None = None, data: Path | None = None
 ) -> EmulatorOptions:
     """Return how the emulator of a stack is started."""
-    from tunestack.emulator.process import EmulatorOptions
+    from tunestack.emulator.options import EmulatorOptions
 
     return EmulatorOptions(
         port=project.port if port is None else port,
@@ -103,10 +103,10 @@ def prepare_pulumi_home(project: Project) -> None:
 
 
 def ensure_running(project: Project) -> dict[str, str]:
-    """Start the stack's emulator where it is not running; return the environment for whoever uses it."""
+    """Start the stack's emulator where it is not running; return what its users' environment needs."""
     from tunestack.emulator import process
 
     options = emulator_options(project)
     process.start(options)
     prepare_pulumi_home(project)
-    return {**os.environ, **local_environment(project, options)}
+    return local_environment(project, options)

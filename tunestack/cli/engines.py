@@ -6,12 +6,15 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from tunestack.cli.emulator import ensure_running, local_environment
 from tunestack.cli.project import LOCAL_PASSPHRASE, Project
 from tunestack.cli.pulumi_cli import PulumiCli, find_cli
+from tunestack.spec.errors import Problem, TunestackError
 
 
 class Engine(Protocol):
@@ -45,8 +48,6 @@ def open_engine(project: Project, choice: str, *, start_emulator: bool = False) 
         choice = os.environ.get("TUNESTACK_ENGINE", "auto")
     local = project.endpoint is not None
     if choice == "embedded" and not local:
-        from tunestack.spec.errors import Problem, TunestackError
-
         raise TunestackError(
             Problem(
                 "stack-on-google",
@@ -58,10 +59,9 @@ def open_engine(project: Project, choice: str, *, start_emulator: bool = False) 
             ),
             exit_status=2,
         )
+    environment = dict(os.environ)
     if local:
-        environment = ensure_running(project) if start_emulator else _environment(project)
-    else:
-        environment = dict(os.environ)
+        environment |= ensure_running(project) if start_emulator else _environment(project)
     if choice == "cli" or (choice == "auto" and (find_cli() or not local)):
         return PulumiCli(project, environment)
     return EmbeddedEngine(project, environment)
@@ -70,7 +70,7 @@ def open_engine(project: Project, choice: str, *, start_emulator: bool = False) 
 def _environment(project: Project) -> dict[str, str]:
     from tunestack.cli.emulator import emulator_options
 
-    return {**os.environ, **local_environment(project, emulator_options(project))}
+    return local_environment(project, emulator_options(project))
 
 
 class EmbeddedEngine:
@@ -81,6 +81,7 @@ class EmbeddedEngine:
     def __init__(self, project: Project, environment: Mapping[str, str]) -> None:
         from tunestack.engine import EngineOptions
 
+        self._project = project
         self._options = EngineOptions(
             project_directory=project.root,
             stack=project.stack,
@@ -93,38 +94,60 @@ class EmbeddedEngine:
 
     def run(self, operation: str, *, json_output: bool = False, color: str = "auto") -> int:
         from tunestack.engine import Interrupt, Operation, run
-        from tunestack.engine.display import open_display
+        from tunestack.engine.display import create_display, preview_digest
 
-        interrupt = Interrupt()
         kind = Operation(operation)
 
         async def drive() -> int:
+            interrupt = Interrupt()
             loop = asyncio.get_running_loop()
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, interrupt.trigger)
-            with open_display(kind, self._options, json_output=json_output, color=color) as display:
-                result = await run(kind, self._options, display, interrupt=interrupt)
+            with create_display(
+                kind, self._options.stack, sys.stdout, color=color, as_json=json_output
+            ) as display:
+                result = await run(kind, self._options, display.event, interrupt=interrupt)
             if kind is Operation.PREVIEW:
                 self._steps = result.steps
+                if json_output:
+                    print(json.dumps(preview_digest(result), indent=4))
             return result.exit_code
 
-        return asyncio.run(drive())
+        with _told_to_people():
+            return asyncio.run(drive())
 
     def preview_steps(self) -> list[dict[str, Any]]:
         if self._steps is None:
             from tunestack.engine import Operation, run
 
-            result = asyncio.run(run(Operation.PREVIEW, self._options, lambda event: None))
-            self._steps = result.steps
+            with _told_to_people():
+                self._steps = asyncio.run(run(Operation.PREVIEW, self._options)).steps
         return self._steps
 
     def outputs(self) -> dict[str, Any]:
         from tunestack.engine import stack_outputs
 
-        return dict(stack_outputs(self._options))
+        with _told_to_people():
+            return dict(stack_outputs(self._options)) if self._exists() else {}
 
     def resources(self) -> list[dict[str, Any]]:
         from tunestack.engine import export_stack
 
-        deployment = json.loads(json.dumps(export_stack(self._options))).get("deployment") or {}
+        with _told_to_people():
+            deployment = export_stack(self._options)["deployment"] if self._exists() else {}
         return list(deployment.get("resources") or [])
+
+    def _exists(self) -> bool:
+        """Say whether the stack was ever built."""
+        return self._project.state_file.exists()
+
+
+@contextmanager
+def _told_to_people() -> Iterator[None]:
+    """The engine knows nothing of tunestack's errors: turn its own into ours at this door."""
+    from tunestack.engine import EngineError
+
+    try:
+        yield
+    except EngineError as error:
+        raise TunestackError(Problem("engine", str(error)), exit_status=error.exit_code) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tunestack.cli.project import Project, add_stack_argument, find_project
@@ -25,10 +26,11 @@ def run(arguments: argparse.Namespace) -> int:
     from tunestack.spec.stack import StackSpec
 
     project = find_project(arguments.cwd, arguments.stack)
-    engine = open_engine(project, "auto")
-    models: dict[str, Any] = engine.outputs().get("models") or {}
+    engine = open_engine(project, "auto", start_emulator=True)
+    # From the resources rather than the outputs: a model whose gate failed can be asked too.
+    models = tuned_models(engine.resources())
     model = models.get(arguments.job)
-    if model is None or not model.get("endpoint"):
+    if model is None:
         raise TunestackError(
             Problem(
                 "no-such-model",
@@ -69,6 +71,21 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             print(answer["tuned"])
     return 0
+
+
+def tuned_models(resources: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    """Return, by job, the endpoint and base model of every deployed tuned model in a stack's state."""
+    return {
+        str(resource["urn"]).rpartition("::")[2]: {
+            "endpoint": outputs["endpoint"],
+            "base_model": outputs["parameterValues"]["large_model_reference"],
+            "region": outputs["location"],
+        }
+        for resource in resources
+        if resource.get("type") == "tunestack:vertex:PipelineJob"
+        and not resource.get("delete")
+        and (outputs := resource.get("outputs") or {}).get("endpoint")
+    }
 
 
 def _prompts(project: Project, dataset: str, texts: list[str]) -> list[str]:

@@ -36,6 +36,11 @@ class Project:
         return self.left / "state"
 
     @property
+    def state_file(self) -> Path:
+        """The stack's state in that backend, as the CLI lays it out."""
+        return self.state / ".pulumi" / "stacks" / "tunestack" / f"{self.stack}.json"
+
+    @property
     def pulumi_home(self) -> Path:
         """``PULUMI_HOME`` of local stacks, with the stand-in gcp provider in it."""
         return self.left / "pulumi-home"

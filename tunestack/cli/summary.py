@@ -71,7 +71,8 @@ def _model(name: str, model: Mapping[str, Any]) -> list[RenderableType]:
     )
     how = (
         f"  {dataset.get('rows')} rows ÷ batch {plan.get('batch_size')} = "
-        f"{plan.get('steps_per_epoch')} steps per epoch; {plan.get('train_steps')} steps = {plan.get('epochs')} epochs{tuned_in}"
+        f"{plan.get('steps_per_epoch')} steps per epoch; "
+        f"{plan.get('train_steps')} steps = {plan.get('epochs')} epochs{tuned_in}"
     )
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
     for title, justify in (
