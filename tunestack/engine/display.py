@@ -104,6 +104,13 @@ class Row:
         return f"{running if self.state == 'running' else done} ({seconds(self.elapsed(now))})"
 
 
+def short_type(type_: str) -> str:
+    """``gcp:storage:Bucket`` for ``gcp:storage/bucket:Bucket``, as the CLI."""
+    package, _, rest = type_.partition(":")
+    module, separator, name = rest.partition(":")
+    return f"{package}:{module.partition('/')[0]}:{name}" if separator else type_
+
+
 def seconds(duration: float) -> str:
     """``0.04s``, ``7s``, ``2m05s``."""
     if duration < 1:
@@ -141,7 +148,8 @@ class Model:
         urn = metadata["urn"]
         if urn not in self.rows:
             state = metadata.get("new") or metadata.get("old") or {}
-            self.rows[urn] = Row(urn, metadata["type"], urn.split("::", 3)[3], state.get("parent", ""))
+            type_ = short_type(metadata["type"])
+            self.rows[urn] = Row(urn, type_, urn.split("::", 3)[3], state.get("parent", ""))
         return self.rows[urn]
 
     def _begin(self, metadata: Mapping[str, Any]) -> Row:
@@ -153,7 +161,9 @@ class Model:
     def _end(self, metadata: Mapping[str, Any], state: str) -> Row:
         row = self._row(metadata)
         if row.state != "failed":
-            row.op, row.state = metadata["op"], state
+            # Once the original is gone, what happened to the resource is that it was replaced.
+            row.op = "replace" if metadata["op"] == "delete-replaced" else metadata["op"]
+            row.state = state
         row.ended = self._clock()
         row.fraction = None
         if metadata["type"] == "pulumi:pulumi:Stack" and metadata.get("new") and metadata["op"] != "delete":
@@ -397,15 +407,24 @@ class TreeDisplay(TextDisplay):
                 parent = self._model.rows.get(parent.parent)
         return [row for row in self._model.rows.values() if row.urn in wanted]
 
-    def _table(self, rows: list[Row], finished: bool) -> Table:
+    def _table(self, rows: list[Row], finished: bool) -> RenderableType:
+        if not rows:
+            return Text("    starting the program and its providers …", style="dim")
+        now = self._clock()
+        branches = list(_tree(rows))
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", expand=False)
         table.add_column("", no_wrap=True, width=2)
-        table.add_column("Type", no_wrap=True, overflow="ellipsis")
-        table.add_column("Name", no_wrap=True, overflow="ellipsis")
-        table.add_column("Plan" if self._preview else "Status", no_wrap=True)
+        for title, texts in (
+            ("Type", [branch + row.type for row, branch in branches]),
+            ("Name", [row.name for row, _ in branches]),
+            ("Plan" if self._preview else "Status", [row.status(now, self._preview) for row, _ in branches]),
+        ):
+            # Where room is short it is the info column's that goes first.
+            table.add_column(
+                title, no_wrap=True, overflow="ellipsis", min_width=min(max(map(len, texts)), 44)
+            )
         table.add_column("Info", no_wrap=True, overflow="ellipsis", ratio=1)
-        now = self._clock()
-        for row, branch in _tree(rows):
+        for row, branch in branches:
             style = "red" if row.state == "failed" else STYLES.get(row.op, "dim")
             info = Text(row.difference, style="dim")
             if row.fraction is not None and row.state == "running" and not finished:

@@ -232,8 +232,6 @@ class Operations:
         settle_secrets(new)
 
     def _stamp(self, new: Resource, created: bool = False) -> None:
-        if self._deployment.preview:
-            return
         new.modified = self._deployment.now()
         if created:
             new.created = new.modified

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from tunestack import engine
-from tunestack.engine import EngineOptions, Interrupt, Operation, OperationResult
+from tunestack.engine import EngineOptions, Interrupt, Operation, OperationResult, secrets
 
 HERE = Path(__file__).parent
 PASSPHRASE = "correct horse"
@@ -158,6 +159,22 @@ class Project:
         )
         assert not check or result.returncode == 0, result.stdout + result.stderr
         return result
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_passphrases() -> Iterator[None]:
+    """A million rounds a stack would be most of the time; with the CLI they stay what they are."""
+    if shutil.which("pulumi") is not None:
+        yield
+        return
+    rounds, secrets.ROUNDS = secrets.ROUNDS, 1000
+    yield
+    secrets.ROUNDS = rounds
+
+
+@pytest.fixture(scope="session")
+def make_project() -> type[Project]:
+    return Project
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+# ruff: noqa: N802 - methods are named by the protocol
 """A provider that does as it is told: real over the wire, with files for a cloud.
 
 ``TOY_HOME`` names a folder: ``script.json`` says how calls end (read anew at each call), ``calls.jsonl`` gets
