@@ -40,7 +40,8 @@ def check(
     failures = [(key, f"is not served by the stand-in: {reason}") for key, reason in refused.items()]
     served = {key: value for key, value in inputs.items() if key not in refused}
     failures += _failures(resource.properties, served, "")
-    return inputs, failures
+    # The wire's maps have no order; a report should.
+    return inputs, sorted(failures)
 
 
 def _failures(

@@ -58,7 +58,8 @@ def _of_object(item: Property, have: Value, want: Value, path: str, replaces: bo
     inner = [
         change
         for part in item.fields
-        if not part.output
+        # A part that is never sent cannot be read back either: there is nothing to compare.
+        if not part.output and part.path is not None
         for change in _of_property(
             part,
             (have or {}).get(part.name),

@@ -90,7 +90,7 @@ class Autoname:
         return re.fullmatch(re.escape(logical.lower()[: self.maximum - 8]) + "-[0-9a-f]{7}", name) is not None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ResourceType:
     """Everything there is to know of one type."""
 
@@ -116,6 +116,9 @@ class ResourceType:
     refused: Mapping[str, str] = field(default_factory=dict)
     #: The carrying out, where it is more than the requests above.
     lifecycle: type[Lifecycle] | None = None
+
+    def __repr__(self) -> str:
+        return self.name
 
     @property
     def title(self) -> str:
