@@ -34,6 +34,7 @@ from tunestack.provider.resource import (
 )
 from tunestack.provider.values import UNKNOWN, Properties, has_unknown, plain
 from tunestack.spec.job import GateRule
+from tunestack.vertex.errors import NotFound, PermissionDenied
 
 LARGEST_BATCH = 32
 """Instances of one prediction request; Vertex AI takes 250, and progress is shown between requests."""
@@ -194,10 +195,12 @@ class EvaluationResource(Resource):
     async def _notes(self, endpoint: str) -> tuple[str, ...]:
         """What the registry says of the models that are served: the emulator says there who plays them."""
         vertex = self.session.vertex
-        deployed = (await vertex.get_endpoint(endpoint)).get("deployedModels") or []
-        models = [str(item["model"]) for item in deployed if item.get("model")]
-        described = [str((await vertex.get_model(model)).get("description") or "") for model in models]
-        return tuple(dict.fromkeys(filter(None, described)))
+        try:
+            deployed = (await vertex.get_endpoint(endpoint)).get("deployedModels") or []
+            models = [await vertex.get_model(str(item["model"])) for item in deployed if item.get("model")]
+        except (NotFound, PermissionDenied):
+            return ()  # a remark for the reader, nothing that the verdict rests on
+        return tuple(dict.fromkeys(str(model["description"]) for model in models if model.get("description")))
 
     async def _store(self, directory: str, report: Report) -> str:
         base = f"{directory.rstrip('/')}/{report.name}"

@@ -161,8 +161,9 @@ class VertexClient:
             "POST", location_of(name), f"{name}:predict", repeatable=True, body=body, timeout=timeout
         )
         predictions = answer.get("predictions") or []
-        texts = [prediction.get("content") for prediction in predictions if isinstance(prediction, dict)]
-        if len(texts) != len(prompts) or not all(isinstance(text, str) for text in texts):
+        contents = [prediction.get("content") for prediction in predictions if isinstance(prediction, dict)]
+        texts = [content for content in contents if isinstance(content, str)]
+        if len(texts) != len(prompts):
             message = f"{name} gave {len(texts)} texts to {len(prompts)} prompts: {str(predictions)[:200]}"
             raise GoogleError(200, "FAILED_PRECONDITION", message)
         return texts

@@ -1,0 +1,206 @@
+"""Evaluation over gRPC, in the engine's order, against a scripted Vertex AI and Cloud Storage."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import grpc
+import pytest
+from blake3 import blake3
+
+from tunestack.provider.values import UNKNOWN
+
+EVALUATION = "tunestack:vertex:Evaluation"
+ENDPOINT = "projects/acme/locations/us-central1/endpoints/7"
+ROWS = [
+    {"input_text": f"Classify: text {number}", "output_text": "sarcasm" if number % 2 else "no_sarcasm"}
+    for number in range(40)
+]
+HELD_OUT = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+INPUTS: dict[str, Any] = {
+    "location": "us-central1",
+    "endpoint": ENDPOINT,
+    "baseModel": "publishers/google/models/text-bison@001",
+    "task": "classification",
+    "labels": ["sarcasm", "no_sarcasm"],
+    "heldOut": [
+        {"name": "plain", "uri": "gs://acme-data/plain.jsonl", "digest": blake3(HELD_OUT).hexdigest()}
+    ],
+    "gate": [
+        {"set": "plain", "metric": "accuracy", "atLeast": 0.85},
+        {"set": "plain", "metric": "accuracy", "aboveBase": 0.1},
+    ],
+    "maxOutputTokens": 8,
+    "reportDirectory": "gs://acme-pipelines/reports/",
+}
+
+
+def right(text: str) -> str:
+    return "sarcasm" if int(text.rsplit(" ", 1)[1]) % 2 else "no_sarcasm"
+
+
+@pytest.fixture(autouse=True)
+def cloud(vertex: Any) -> None:
+    """A tuned model that is always right, and a base that only talks."""
+    vertex.objects["gs://acme-data/plain.jsonl"] = HELD_OUT
+    vertex.models["projects/acme/locations/us-central1/models/m"] = {
+        "description": "Simulated: played by a dwarf."
+    }
+    vertex.endpoints[ENDPOINT] = {
+        "deployedModels": [{"id": "1", "model": "projects/acme/locations/us-central1/models/m@1"}]
+    }
+    vertex.replies = lambda name, text: right(text) if name.startswith(ENDPOINT) else "That is a nice text."
+
+
+async def declared(engine: Any, **changes: Any) -> dict[str, Any]:
+    inputs, problems = await engine.check(EVALUATION, {**INPUTS, **changes})
+    assert problems == {}
+    return inputs
+
+
+async def failed_gate(engine: Any, operation: Any) -> Any:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await operation
+    return engine.partial(caught.value)
+
+
+async def test_a_better_model_passes_and_the_report_tells_why(engine: Any, vertex: Any) -> None:
+    inputs = await declared(engine)
+    id_, outputs = await engine.create(EVALUATION, inputs)
+    assert id_
+    assert outputs["verdict"] == "PASS"
+    assert outputs["scores"]["plain"]["tuned"]["accuracy"] == 1
+    assert outputs["scores"]["plain"]["base"] == {
+        "accuracy": 0,
+        "answered": 0,
+        "macro_f1": 0,
+        "majority": 0.5,
+    }
+    assert outputs["scores"]["plain"]["rows"] == 40
+    assert outputs["gateResults"][0] == "PASS plain accuracy 1.00 ≥ 0.85 (base 0.00)"
+    assert outputs["samples"][0] == {
+        "set": "plain",
+        "input": "Classify: text 0",
+        "base": "That is a nice text.",
+        "tuned": "no_sarcasm",
+        "reference": "no_sarcasm",
+    }
+    report = vertex.objects[outputs["reportUri"]].decode()
+    assert "PASS plain accuracy 1.00 ≥ 0.85" in report
+    assert "played by a dwarf" in report
+    rows = json.loads(vertex.objects[outputs["reportUri"].replace(".md", ".json")])["sets"][0]["rows"]
+    assert len(rows) == 40
+    assert await engine.diff(EVALUATION, id_, outputs, inputs, inputs) == ({}, False)
+    assert any("evaluate 50 % · plain · base 40" in line or "tuned 0" in line for line in engine.lines)
+    predictions = [path for _, path in vertex.requests if path.endswith(":predict")]
+    assert len(predictions) == 4
+
+
+async def test_a_failed_gate_is_red_keeps_the_scores_and_is_judged_again(engine: Any, vertex: Any) -> None:
+    tuned = vertex.replies
+    vertex.replies = lambda name, text: "sarcasm"
+    inputs = await declared(engine)
+    failure = await failed_gate(engine, engine.create(EVALUATION, inputs))
+    assert failure.reasons[0] == "FAIL plain accuracy 0.50 ≥ 0.85 (base 0.50)"
+    assert failure.outputs["scores"]["plain"]["tuned"]["accuracy"] == 0.5
+    assert await engine.diff(EVALUATION, failure.id, failure.outputs, inputs, inputs) == (
+        {"verdict": "UPDATE"},
+        False,
+    )
+    read = await failed_gate(engine, engine.read(EVALUATION, failure.id, failure.outputs, inputs))
+    assert read.inputs == inputs
+    again = await failed_gate(engine, engine.update(EVALUATION, failure.id, failure.outputs, inputs))
+    assert again.reasons == failure.reasons
+    vertex.replies = tuned
+    outputs = await engine.update(EVALUATION, failure.id, failure.outputs, inputs)
+    assert outputs["verdict"] == "PASS"
+
+
+async def test_any_change_judges_again_in_place(engine: Any) -> None:
+    inputs = await declared(engine)
+    id_, outputs = await engine.create(EVALUATION, inputs)
+    edited = await declared(
+        engine, gate=[{"set": "plain", "metric": "majority", "atMost": 0.5}], endpoint=UNKNOWN
+    )
+    diff, replaces = await engine.diff(EVALUATION, id_, outputs, inputs, edited)
+    assert (set(diff), replaces) == ({"gate", "endpoint"}, False)
+    preview = await engine.update(EVALUATION, id_, outputs, edited, preview=True)
+    assert preview["verdict"] is UNKNOWN
+
+
+async def test_the_same_evaluation_gives_the_same_report(engine: Any, vertex: Any) -> None:
+    inputs = await declared(engine)
+    _, one = await engine.create(EVALUATION, inputs)
+    content = vertex.objects[one["reportUri"]]
+    _, other = await engine.create(EVALUATION, inputs, name="other")
+    assert other["reportUri"] == one["reportUri"]
+    assert vertex.objects[other["reportUri"]] == content
+
+
+async def test_other_rows_than_declared_are_refused(engine: Any, vertex: Any) -> None:
+    vertex.objects["gs://acme-data/plain.jsonl"] = HELD_OUT.replace(b"text 1", b"text 2")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await engine.create(EVALUATION, await declared(engine))
+    assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+    assert "gs://acme-data/plain.jsonl" in str(caught.value.details())
+    assert "need" in str(caught.value.details())
+
+
+async def test_a_reply_too_few_is_no_score(engine: Any, vertex: Any) -> None:
+    answer = vertex.answer
+
+    def short(method: str, path: str, query: Any, body: bytes) -> Any:
+        status, content = answer(method, path, query, body)
+        if path.endswith(":predict"):
+            content["predictions"].pop()
+        return status, content
+
+    vertex.answer = short
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await engine.create(EVALUATION, await declared(engine))
+    assert "31 texts to 32 prompts" in str(caught.value.details())
+
+
+async def test_interrupted_nothing_is_stored(engine: Any, vertex: Any) -> None:
+    asked = asyncio.Event()
+    replies = vertex.replies
+
+    def reply(name: str, text: str) -> str:
+        asked.set()
+        return str(replies(name, text))
+
+    vertex.replies = reply
+    create = asyncio.ensure_future(engine.create(EVALUATION, await declared(engine)))
+    await asked.wait()
+    await engine.cancel()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await create
+    assert caught.value.code() == grpc.StatusCode.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("change", "property_", "words"),
+    [
+        ({"labels": None}, "labels", "required for a classification"),
+        ({"gate": [{"set": "plan", "metric": "accuracy", "atLeast": 1}]}, "gate[0].set", "there are plain"),
+        ({"gate": [{"set": "plain", "metric": "bleu", "atLeast": 1}]}, "gate[0].metric", "it has accuracy"),
+        ({"gate": [{"set": "plain", "metric": "accuracy"}]}, "gate[0]", "exactly one"),
+        ({"gate": [{"set": "plain", "metric": "accuracy", "atLest": 1}]}, "gate[0].atLest", "not permitted"),
+        ({"heldOut": []}, "heldOut", "at least 1"),
+        (
+            {"heldOut": [{"name": "a", "uri": "plain.jsonl", "digest": "0" * 64}]},
+            "heldOut[0].uri",
+            "gs://bucket",
+        ),
+        ({"task": "translation"}, "task", "'classification' or 'generation'"),
+        ({"maxOutputTokens": 0}, "maxOutputTokens", "greater than or equal to 1"),
+    ],
+)
+async def test_every_rule_of_an_evaluation_is_an_error_of_its_property(
+    engine: Any, change: dict[str, Any], property_: str, words: str
+) -> None:
+    _, problems = await engine.check(EVALUATION, {**INPUTS, **change})
+    assert property_ in problems
+    assert words in problems[property_]
