@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 from tunestack.dataset import CompiledDataset, compile_dataset
 from tunestack.plan.resolve import ResolvedPlan, resolve
 from tunestack.spec.document import load_document, place_of
-from tunestack.spec.errors import Problem, TunestackError
+from tunestack.spec.errors import Problem, SeveralErrors, TunestackError
 from tunestack.spec.job import JobSpec
 from tunestack.spec.stack import StackSpec
 
@@ -25,7 +24,7 @@ def resolve_jobs(root: Path, stack: StackSpec, *, today: date) -> list[ResolvedP
     Raises TunestackError with the problems of all jobs and datasets, not only the first.
     """
     plans: list[ResolvedPlan] = []
-    problems: list[Problem] = []
+    errors: list[TunestackError] = []
     compiled: dict[str, CompiledDataset] = {}
     refused: set[str] = set()
     for name in stack.jobs:
@@ -46,10 +45,9 @@ def resolve_jobs(root: Path, stack: StackSpec, *, today: date) -> list[ResolvedP
 
             plans.append(resolve(job, compiled[job.dataset], stack, today=today, where=where))
         except TunestackError as error:
-            problems.extend(error.problems)
-    if problems:
-        # Places are told from the project's folder, wherever the program happens to run.
-        raise TunestackError(*(replace(each, where=each.where.removeprefix(f"{root}/")) for each in problems))
+            errors.append(error)
+    if errors:
+        raise SeveralErrors(errors, root=str(root))
     return plans
 
 

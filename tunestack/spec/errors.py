@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -37,3 +38,23 @@ class TunestackError(Exception):
         self.problems = problems
         self.exit_status = exit_status
         super().__init__("\n".join(str(problem) for problem in problems))
+
+
+class SeveralErrors(TunestackError):
+    """Everything that is wrong in several places at once; each error keeps its own way of being told."""
+
+    def __init__(self, errors: Sequence[TunestackError], *, root: str = "") -> None:
+        """``root`` is a folder that every place is told from, wherever the program happens to run."""
+        prefix = f"{root}/" if root else ""
+        self._told = "\n".join(str(error) for error in errors)
+        if prefix:
+            self._told = self._told.replace(prefix, "")
+        problems = [
+            replace(problem, where=problem.where.removeprefix(prefix))
+            for error in errors
+            for problem in error.problems
+        ]
+        super().__init__(*problems, exit_status=max(error.exit_status for error in errors))
+
+    def __str__(self) -> str:
+        return self._told
