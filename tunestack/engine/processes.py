@@ -25,7 +25,7 @@ while read -r verb pid; do
     forget) children="${children%% $pid *} ${children#* $pid }" ;;
   esac
 done
-for pid in $children; do kill -9 -- "-$pid" 2>/dev/null; done
+for pid in $children; do kill -s KILL -- "-$pid" 2>/dev/null; done
 """
 
 

@@ -1,0 +1,293 @@
+"""Failures, interrupts and deaths: what is in state afterwards, and what the next operation makes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tunestack.engine import Interrupt, secrets
+from tunestack.engine.errors import StackLocked
+from tunestack.engine.secrets import PassphraseSecrets
+from tunestack.engine.state import verify
+from tunestack.engine.store import snapshot_from
+
+Project = Any  # of conftest.py, which cannot be imported
+
+
+def check_order(project: Project) -> None:
+    document = project.export()
+    provider = PassphraseSecrets("correct horse", document["secrets_providers"]["state"]["salt"])
+    verify(snapshot_from(document, provider).resources)
+
+
+@contextmanager
+def nothing_left_behind(project: Project) -> Iterator[None]:
+    """No program and no plugin of the project outlives what is done in between."""
+    yield
+    marker = str(project.root)
+
+    def alive() -> list[str]:
+        found = []
+        for process in psutil.process_iter(["cmdline", "cwd"]):
+            if marker in str(process.info["cwd"]) and process.pid != os.getpid():
+                found.append(" ".join(process.info["cmdline"] or []))
+        return found
+
+    for _ in range(300):
+        if not alive():
+            return
+        import time
+
+        time.sleep(0.01)  # until the kernel has reaped them
+    raise AssertionError(f"still running: {alive()}")
+
+
+async def test_a_partial_failure_keeps_the_id_and_the_next_up_resumes_by_update(project: Project) -> None:
+    project.program('Thing("a", label="x")')
+    project.script(a__create="init-failed")
+    failed = await project.run("up")
+    assert failed.exit_code == 1
+    assert any("still RUNNING" in item["message"] for item in failed.diagnostics)
+    state = project.resources()["a"]
+    assert state["id"].startswith("things/a-")
+    assert state["initErrors"] == ["still RUNNING; run up again to resume"]
+    assert state["outputs"]["state"] == "RUNNING"
+    assert "pending_operations" not in project.export()
+
+    preview = await project.run("preview")
+    step = next(step for step in preview.steps if step["urn"].endswith("::a"))
+    assert (preview.exit_code, step["op"], step["detailedDiff"]) == (0, "update", {})
+
+    project.forget_calls()
+    resumed = await project.run("up")
+    assert resumed.exit_code == 0
+    assert project.calls("Check", "Diff", "Update", "Create") == ["Check a", "Diff a", "Update a"]
+    update = next(call["request"] for call in project.recorded() if call["method"] == "Update")
+    assert update["olds"]["state"] == "RUNNING"
+    assert update["oldInputs"] == update["news"]
+    assert "initErrors" not in project.resources()["a"]
+
+
+async def test_an_update_that_fails_halfway_keeps_old_inputs_and_new_outputs(project: Project) -> None:
+    project.program('Thing("a", label="one")')
+    await project.run("up")
+    project.program('Thing("a", label="two")')
+    project.script(a__update="init-failed")
+    assert (await project.run("up")).exit_code == 1
+    state = project.resources()["a"]
+    assert (state["inputs"]["label"], state["outputs"]["label"]) == ("one", "two")
+    project.script()
+    assert (await project.run("up")).change_summary == {"same": 1, "update": 1}
+    assert project.resources()["a"]["inputs"]["label"] == "two"
+
+
+async def test_a_replacement_that_fails_halfway_is_resumed_before_the_original_goes(project: Project) -> None:
+    project.program('Thing("a", size="small")')
+    await project.run("up")
+    project.program('Thing("a", size="large")')
+    project.script(a__create="init-failed")
+    assert (await project.run("up")).exit_code == 1
+    both = [
+        (r.get("delete", False), bool(r.get("initErrors")))
+        for r in project.export()["resources"]
+        if r["urn"].endswith("::a")
+    ]
+    assert both == [(False, True), (True, False)]
+    assert project.cloud() == ["a", "a"]
+    project.script(a__update="fail")
+    assert (await project.run("up")).exit_code == 1
+    assert project.cloud() == ["a", "a"]
+    project.script()
+    project.forget_calls()
+    assert (await project.run("up")).exit_code == 0
+    assert project.calls("Create", "Update", "Delete") == ["Update a", "Delete a"]
+    assert project.cloud() == ["a"]
+
+
+async def test_after_a_failure_nothing_new_begins_and_what_was_made_is_kept(project: Project) -> None:
+    project.program("""
+        a = Thing("a", label="x")
+        b = Thing("b", label=a.state)
+        Thing("c", label=b.state)
+    """)
+    project.script(b__create="fail")
+    failed = await project.run("up")
+    assert failed.exit_code == 1
+    assert [item["message"] for item in failed.diagnostics if item["severity"] == "error"] == [
+        "error: create is not allowed\n",
+        "error: update failed\n",
+    ]
+    assert set(project.resources()) == {"toyproj-dev", "default", "a"}
+    assert "Create c" not in project.calls()
+    check_order(project)
+    project.script()
+    assert (await project.run("up")).change_summary == {"create": 2, "same": 2}
+
+
+async def test_a_program_that_raises_fails_the_update_and_keeps_what_was_made(project: Project) -> None:
+    project.program("""
+        a = Thing("a", label="x")
+        a.state.apply(lambda state: 1 / 0)
+    """)
+    failed = await project.run("up")
+    assert failed.exit_code == 1
+    assert any("ZeroDivisionError" in item["message"] for item in failed.diagnostics)
+    assert "a" in project.resources()
+    project.program("raise pulumi.RunError('wrong region: have mars; need us-central1')")
+    failed = await project.run("preview")
+    assert [item["message"] for item in failed.diagnostics] == [
+        "error: wrong region: have mars; need us-central1\n"
+    ]
+
+
+async def test_the_first_interrupt_stores_what_was_under_way_and_the_next_up_resumes(
+    project: Project,
+) -> None:
+    project.program("""
+        a = Thing("a", label="x")
+        Thing("b", label=a.state)
+    """)
+    project.script(a__create="slow")
+    interrupt = Interrupt()
+    with nothing_left_behind(project):
+        running = asyncio.create_task(project.run("up", interrupt))
+        await project.started("a")
+        interrupt.trigger()
+        stopped = await running
+    assert stopped.exit_code == 1
+    assert project.resources()["a"]["initErrors"]
+    assert "pending_operations" not in project.export()
+    assert "Create b" not in project.calls()
+    project.script()
+    project.forget_calls()
+    assert (await project.run("up")).exit_code == 0
+    assert project.calls("Create", "Update") == ["Update a", "Create b"]
+
+
+async def test_a_second_interrupt_leaves_at_once_with_a_pending_operation(project: Project) -> None:
+    project.program('Thing("a", label="x")')
+    project.script(a__create="deaf")
+    interrupt = Interrupt()
+    with nothing_left_behind(project):
+        running = asyncio.create_task(project.run("up", interrupt))
+        await project.started("a")
+        interrupt.trigger()
+        while "Cancel" not in project.calls():
+            await asyncio.sleep(0.01)
+        assert not running.done()  # a provider that does not listen is waited for
+        interrupt.trigger()
+        left = await running
+    assert left.exit_code == 8
+    pending = project.export()["pending_operations"]
+    assert [(item["type"], item["resource"].get("id")) for item in pending] == [("creating", None)]
+    project.script()
+    again = await project.run("up")
+    assert again.exit_code == 0
+    assert any("interrupted while creating" in item["message"] for item in again.diagnostics)
+    assert len(project.export()["pending_operations"]) == 1
+    await project.run("refresh", clear_pending_creates=True)
+    assert "pending_operations" not in project.export()
+
+
+async def test_refresh_before_update_reads_first_and_a_clean_read_needs_no_update(project: Project) -> None:
+    project.program('Thing("a", label="x")')
+    project.script(**{"a__create": "init-failed", "a__refresh-before-update": True})
+    assert (await project.run("up")).exit_code == 1
+    assert project.resources()["a"]["refreshBeforeUpdate"] is True
+    project.script(**{"a__read": "init-failed", "a__refresh-before-update": True})
+    project.forget_calls()
+    assert (await project.run("preview")).change_summary == {"same": 1, "update": 1}
+    assert project.calls("Read", "Diff", "Check", "Update") == [
+        "Read a",
+        "Diff a",
+        "Check a",
+        "Diff a",
+        "Update a",
+    ]
+    project.script()
+    project.forget_calls()
+    done = await project.run("up")
+    assert done.change_summary == {"same": 2}
+    assert project.calls("Update") == []
+    assert "refreshBeforeUpdate" not in project.resources()["a"]
+
+
+async def test_a_plugin_that_dies_leaves_the_operation_pending(project: Project) -> None:
+    project.program('Thing("a", label="x")')
+    project.script(a__create="crash")
+    failed = await project.run("up")
+    assert failed.exit_code == 1
+    assert [item["type"] for item in project.export()["pending_operations"]] == ["creating"]
+
+
+async def test_one_operation_at_a_time(project: Project) -> None:
+    project.program('Thing("a", label="x")')
+    project.script(a__create="slow")
+    running = asyncio.create_task(project.run("up"))
+    await project.started("a")
+    with pytest.raises(StackLocked, match="currently locked by process"):
+        await project.run("destroy")
+    (project.home / "release").touch()
+    assert (await running).exit_code == 0
+
+
+ENGINE = """
+import asyncio, json, sys
+from pathlib import Path
+from tunestack.engine import EngineOptions, Operation, run, secrets
+given = json.loads(sys.argv[1])
+secrets.ROUNDS = given["rounds"]
+options = EngineOptions(**{key: Path(value) if key.endswith(("directory", "home")) else value
+                           for key, value in given["options"].items()})
+sys.exit(asyncio.run(run(Operation(given["operation"]), options)).exit_code)
+"""
+
+
+async def start_engine(project: Project, operation: str) -> asyncio.subprocess.Process:
+    import json
+    from dataclasses import asdict
+
+    options = {key: str(v) if isinstance(v, Path) else v for key, v in asdict(project.options).items()}
+    given = json.dumps({"operation": operation, "options": options, "rounds": secrets.ROUNDS})
+    return await asyncio.create_subprocess_exec(sys.executable, "-c", ENGINE, given)
+
+
+@pytest.mark.parametrize("seed", [1])
+async def test_kill_9_at_any_moment_leaves_a_state_that_converges(project: Project, seed: int) -> None:
+    chance = random.Random(seed)
+    program = """
+        things = [Thing(f"t{i}", label=LABEL, autoname=True) for i in range(12)]
+        for i, thing in enumerate(things):
+            Thing(f"u{i}", label=thing.state, size=SIZE)
+    """
+    with nothing_left_behind(project):
+        for _ in range(4):
+            label, size = f"label-{chance.randrange(3)}", chance.choice(["small", "large"])
+            project.program(program.replace("LABEL", repr(label)).replace("SIZE", repr(size)))
+            process = await start_engine(project, chance.choice(["up", "up", "up", "destroy"]))
+            before = len(project.recorded())
+            moment = chance.randrange(5, 45)
+            while process.returncode is None and len(project.recorded()) < before + moment:
+                try:
+                    await asyncio.wait_for(process.wait(), 0.005)
+                except TimeoutError:
+                    continue
+            if process.returncode is None:
+                process.send_signal(signal.SIGKILL)
+                await process.wait()
+            check_order(project)
+    final = await project.run("up")
+    assert final.exit_code == 0
+    assert (await project.run("up", expect_no_changes=True)).exit_code == 0
+    assert (await project.run("destroy")).exit_code == 0
+    assert project.export().get("resources", []) == []
