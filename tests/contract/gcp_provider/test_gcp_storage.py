@@ -338,3 +338,21 @@ async def test_a_transient_error_is_tried_again(engine, google: httpx.AsyncClien
     assert await engine.up(OBJECT, "z", bucket=bucket, name="z", content="z") == "create"
     faults = (await google.get("/_local/faults")).json()
     assert any(fault.get("fired") == 2 for fault in faults.get("faults", faults)), faults
+
+
+async def test_an_overwritten_file_is_found_when_the_engine_tells_its_digest_only(
+    engine, google, bucket, tmp_path
+):
+    """The CLI leaves the path out of the assets it sends to Diff."""
+    source = tmp_path / "rows.jsonl"
+    source.write_text("mine")
+    inputs = {"bucket": bucket, "name": "rows", "source": file_asset(source, "1")}
+    await engine.up(OBJECT, "rows", **inputs)
+    digest_only = values.write({**inputs, "source": {values.SIGNATURE: values.ASSET, "hash": "1"}})
+    assert await engine.diff("rows", digest_only) == {}
+    await google.post(f"/upload/storage/v1/b/{bucket}/o?uploadType=media&name=rows", content=b"theirs")
+    assert await engine.refresh("rows") == {"detectMd5hash": "update"}
+    assert await engine.diff("rows", digest_only) == {"detectMd5hash": "update"}
+    assert await engine.refresh("rows") == {"detectMd5hash": "update"}
+    assert await engine.up(OBJECT, "rows", **inputs) == "update"
+    assert await engine.diff("rows", digest_only) == {}

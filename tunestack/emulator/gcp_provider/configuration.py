@@ -116,7 +116,8 @@ def failures(settings: Mapping[str, Value], environment: Mapping[str, str]) -> l
         if value in (None, "", UNKNOWN):
             continue
         if not is_loopback(str(value)):
-            found.append((key, f"{value} is not on loopback. {stand_in()}"))
+            # Said once: the explanation is longer than the finding.
+            found.append((key, f"{value} is not on loopback" + ("" if found else f". {stand_in()}")))
         elif key in known and not str(value).endswith("/"):
             found.append((key, f"{value} must end with a slash, as the real provider asks: {value}/"))
     if not any(named.values()):

@@ -10,7 +10,7 @@ from typing import Any
 
 from tunestack.emulator.gcp_provider.difference import Change
 from tunestack.emulator.gcp_provider.errors import ProviderError
-from tunestack.emulator.gcp_provider.lifecycle import Lifecycle, State
+from tunestack.emulator.gcp_provider.lifecycle import Found, Lifecycle, State
 from tunestack.emulator.gcp_provider.mapping import Json, encode
 from tunestack.emulator.gcp_provider.rest import GoogleError
 from tunestack.emulator.gcp_provider.schema import (
@@ -21,7 +21,7 @@ from tunestack.emulator.gcp_provider.schema import (
     ResourceType,
     expand,
 )
-from tunestack.emulator.gcp_provider.values import ARCHIVE, SIGNATURE, Value, has_unknown
+from tunestack.emulator.gcp_provider.values import ARCHIVE, SIGNATURE, Value, has_unknown, is_asset
 
 #: Up to this size an upload is one request, as in Google's Go client (googleapi.DefaultUploadChunkSize).
 CHUNK_BYTES = 16 * 1024 * 1024
@@ -51,13 +51,28 @@ class BucketObjectLifecycle(Lifecycle):
         return inputs, failures
 
     def diff(self, state: State, inputs: State) -> list[Change]:
-        """As the table says, and where the stored bytes are not the program's: someone else wrote the object."""
+        """As the table says, and where the stored bytes are not the program's: someone else wrote the object.
+
+        The Pulumi CLI asks with the asset's digest only, without its path. Then the state tells: a read that
+        found other bytes has taken the source out of it.
+        """
         found = super().diff(state, inputs)
-        media = _media(inputs)
-        if media is not None and not inputs.get("sourceMd5hash") and not any(c.replaces for c in found):
-            stored = state.get("md5hash")
-            if stored != _md5(media) and not any(change.property == "content" for change in found):
-                found.append(Change("detectMd5hash", "update"))
+        strange = state.get("source") is None and is_asset(inputs.get("source"))
+        if strange:
+            found = [change for change in found if change.property != "source"]
+        if (media := _media(inputs)) is not None:
+            strange = state.get("md5hash") != _md5(media)
+        told = {"source", "content", "sourceMd5hash"} & {change.property for change in found}
+        if strange and not told and not inputs.get("sourceMd5hash"):
+            found.append(Change("detectMd5hash", "update"))
+        return found
+
+    async def read(self, identity: str, state: State, inputs: State) -> Found | None:
+        found = await super().read(identity, state, inputs)
+        if found is not None and state:
+            overwritten = state.get("md5hash") != found.outputs.get("md5hash")
+            if overwritten or state.get("source") is None:
+                found.outputs.pop("source", None)
         return found
 
     async def create(self, name: str, inputs: State, seconds: float) -> tuple[str, dict[str, Value]]:
@@ -142,7 +157,7 @@ def sniffed(media: bytes) -> str:
 
 
 def _media(inputs: State) -> bytes | None:
-    """The bytes that the program wants stored; None while they are unknown, or their file is gone."""
+    """The bytes that the program wants stored; None where they are unknown, untold, or their file is gone."""
     content, asset = inputs.get("content"), inputs.get("source")
     if isinstance(content, str) and not has_unknown(content):
         return content.encode()
@@ -153,7 +168,7 @@ def _media(inputs: State) -> bytes | None:
             return Path(asset["path"]).read_bytes()
         except OSError:
             return None
-    return str(asset.get("text", "")).encode()
+    return str(asset["text"]).encode() if "text" in asset else None
 
 
 def _md5(media: bytes) -> str:
