@@ -127,7 +127,7 @@ def tiny_base_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A language model of a few hundred thousand random weights: quick, and never shown as a result."""
     folder = tmp_path_factory.mktemp("tiny") / "base-model"
     subprocess.run(
-        [sys.executable, str(ROOT / "tests" / "e2e" / "tiny_base_model.py"), str(folder)],
+        [sys.executable, str(ROOT / "jobs" / "trainers" / "hf"), "--tiny-base-model", str(folder)],
         check=True,
         timeout=120,
     )
