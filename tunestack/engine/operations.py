@@ -7,8 +7,8 @@ from tunestack.engine.deployment import Deployment, settle_secrets
 from tunestack.engine.errors import EngineError, ResourceError
 from tunestack.engine.events import Step
 from tunestack.engine.goals import Goal
-from tunestack.engine.provider import Diff, Outcome
-from tunestack.engine.state import Resource
+from tunestack.engine.provider import Diff, Outcome, without_internal
+from tunestack.engine.state import PendingOperation, Resource
 from tunestack.engine.urns import is_provider_type
 from tunestack.engine.values import equal
 
@@ -55,30 +55,35 @@ class Operations:
         await self._hooks("BeforeCreate", step, new, None, outputs=False)
         if not new.custom:
             self._stamp(new, created=True)
-            await deployment.journal.end(add=new, remove=replaced)
+            await self._made(step, new, replaced)
             return
         if is_provider_type(new.type):
             with deployment.asking(new.urn):
                 new.id = await deployment.registry.create(new)
                 if not deployment.preview:
                     await deployment.registry.get(f"{new.urn}::{new.id}").ready()
-            new.outputs = {key: value for key, value in new.inputs.items() if key != "__internal"}
+            new.outputs = without_internal(new.inputs)
             self._stamp(new, created=True)
-            await deployment.journal.end(add=new, remove=replaced)
+            await self._made(step, new, replaced)
             return
         provider = deployment.registry.get(new.provider)
         async with deployment.calling(step, "creating", new) as pending:
             outcome = await provider.create(new, deployment.preview, deployment.status_address)
         self._settle(new, outcome, created=True)
         new.id = outcome.id
-        if step.old is not None and replaced is None:
-            # Also when initialisation failed: two live resources must not share a URN.
-            step.old.delete = True
-        await deployment.journal.end(pending, add=new, remove=replaced)
+        await self._made(step, new, replaced, pending)
         if outcome.failed:
             deployment.partial_failure(step, outcome.reasons)
             raise ResourceError("initialization failed")
         await self._hooks("AfterCreate", step, new, None, outputs=True)
+
+    async def _made(
+        self, step: Step, new: Resource, replaced: Resource | None, pending: PendingOperation | None = None
+    ) -> None:
+        if step.old is not None and replaced is None:
+            # Also when initialisation failed: two live resources must not share a URN.
+            step.old.delete = True
+        await self._deployment.journal.end(pending, add=new, remove=replaced)
 
     # -- update --
 
@@ -98,7 +103,7 @@ class Operations:
         if is_provider_type(new.type):
             with deployment.asking(new.urn):
                 await deployment.registry.update(new)
-            new.outputs = {key: value for key, value in new.inputs.items() if key != "__internal"}
+            new.outputs = without_internal(new.inputs)
             self._stamp(new)
             await deployment.journal.end(add=new, remove=old)
             deployment.reporter.done(step)
