@@ -6,9 +6,6 @@ import asyncio
 import os
 import sys
 
-# gRPC's core writes about connections that end; the engine would show it when a plugin dies early.
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Any, Self
-
-import httpx
+from typing import TYPE_CHECKING, Any, Self
 
 from tunestack.vertex.credentials import TokenSource
 from tunestack.vertex.errors import NotSent, ServiceFault, Unauthenticated, google_error
 from tunestack.vertex.loopback import is_loopback
 from tunestack.vertex.timing import Timing, backoff
+
+if TYPE_CHECKING:
+    import httpx
 
 RETRIED_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 """Answers after which a repeatable request is sent again (AIP-194 and the Cloud Storage retry strategy)."""
@@ -41,11 +42,9 @@ class Transport:
         self._tokens = tokens
         self._timing = timing or Timing()
         self._attempts = attempts
-        limits = httpx.Limits(max_connections=100, max_keepalive_connections=20)
-        timeout = httpx.Timeout(60.0, connect=10.0)
-        self._direct = http or httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False)
-        # A proxy from the environment is right for Google and wrong for loopback.
-        self._proxied = http or httpx.AsyncClient(timeout=timeout, limits=limits)
+        # Made at the first request: a run that changes nothing sends none, and need not load the library.
+        self._direct = http
+        self._proxied = http
 
     async def __aenter__(self) -> Self:
         return self
@@ -57,8 +56,21 @@ class Transport:
 
     async def close(self) -> None:
         """Closes the connections."""
-        await self._direct.aclose()
-        await self._proxied.aclose()
+        for client in (self._direct, self._proxied):
+            if client is not None:
+                await client.aclose()
+
+    def _client(self, url: str) -> httpx.AsyncClient:
+        """A proxy from the environment is right for Google and wrong for loopback."""
+        import httpx
+
+        limits = httpx.Limits(max_connections=100, max_keepalive_connections=20)
+        timeout = httpx.Timeout(60.0, connect=10.0)
+        if is_loopback(url):
+            self._direct = self._direct or httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False)
+            return self._direct
+        self._proxied = self._proxied or httpx.AsyncClient(timeout=timeout, limits=limits)
+        return self._proxied
 
     async def request(
         self,
@@ -73,6 +85,8 @@ class Transport:
         timeout: float | None = None,
     ) -> httpx.Response:
         """The successful answer. Raises ``GoogleError``; ``ServiceFault`` where nothing came back."""
+        import httpx
+
         what = f"{method} {url}"
         renewed = False
         attempt = 0
@@ -81,10 +95,9 @@ class Transport:
             headers = {"authorization": f"Bearer {await self._tokens.token()}"}
             if content_type is not None:
                 headers["content-type"] = content_type
-            client = self._direct if is_loopback(url) else self._proxied
             options: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
             try:
-                response = await client.request(
+                response = await self._client(url).request(
                     method, url, params=params, json=json, content=content, headers=headers, **options
                 )
             except httpx.TransportError as error:
