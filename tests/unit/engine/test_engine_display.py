@@ -1,0 +1,172 @@
+"""What people see, from the events of Pulumi's own engine."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tunestack.engine.display import (
+    JsonDisplay,
+    create_display,
+    preview_digest,
+    render_steps,
+    seconds,
+    short_type,
+)
+from tunestack.engine.options import Operation, OperationResult
+
+TRACES = Path(__file__).parents[2] / "contract" / "engine" / "traces"
+EVENTS = [json.loads(line) for line in (TRACES / "up-create-events.jsonl").read_text().splitlines()]
+URN = "urn:pulumi:dev::toyproj::toy:index:Thing::a"
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def shown(events: list[dict[str, Any]], operation: Operation = Operation.UP, **options: Any) -> str:
+    stream = io.StringIO()
+    with create_display(operation, "dev", stream, clock=Clock(), **options) as display:
+        for event in events:
+            display.event(event)
+    return stream.getvalue()
+
+
+def test_lines_are_those_of_the_cli() -> None:
+    text = shown(EVENTS)
+    lines = text.splitlines()
+    assert lines[0] == "Updating (dev):"
+    for line in (
+        " +  toy:index:Thing a creating (0s)",
+        " +  toy:index:Thing a creating (0s) submitted things/a-4752ff",
+        " +  toy:index:Thing a created (0s)",
+        " +  pulumi:pulumi:Stack toyproj-dev created (0s)",
+        "Diagnostics:",
+        "  toy:index:Thing (c):",
+        "    submitted things/c-fb499f",
+        '    a_state: "DONE"',
+        '        [0]: "eu"',
+        "    + 4 created",
+        "Duration: 1s",
+    ):
+        assert line in lines
+    assert "\x1b" not in text
+    assert "debug" not in text
+
+
+def progress(text: str) -> dict[str, Any]:
+    return {"diagnosticEvent": {"urn": URN, "message": f"{text}\n", "severity": "info", "ephemeral": True}}
+
+
+def begin() -> dict[str, Any]:
+    return next(
+        event for event in EVENTS if event.get("resourcePreEvent", {}).get("metadata", {}).get("urn") == URN
+    )
+
+
+def test_progress_is_a_heartbeat_where_there_is_no_terminal() -> None:
+    stream, clock = io.StringIO(), Clock()
+    with create_display(Operation.UP, "dev", stream, clock=clock) as display:
+        display.event(begin())
+        for step in range(600):  # ten minutes, a message a second
+            clock.now += 1
+            display.event(progress(f"step {step} of 600"))
+    spoken = [line for line in stream.getvalue().splitlines() if "step" in line]
+    assert len(spoken) == 20
+    assert "creating (1m01s) step 60 of 600" in stream.getvalue()
+
+
+@pytest.fixture
+def terminal() -> Iterator[tuple[Any, Clock]]:
+    clock = Clock()
+    display = create_display(Operation.UP, "dev", io.StringIO(), interactive=True, clock=clock)
+    yield display, clock
+    display.close()
+
+
+def drawn(display: Any, width: int = 100) -> str:
+    console = Console(file=io.StringIO(), width=width, height=30, color_system=None)
+    console.print(display._draw())
+    output = console.file
+    assert isinstance(output, io.StringIO)
+    return output.getvalue()
+
+
+def test_the_tree_shows_the_newest_message_and_a_bar(terminal: tuple[Any, Clock]) -> None:
+    display, clock = terminal
+    assert "starting the program" in drawn(display)
+    for event in EVENTS[:6]:
+        display.event(event)
+    display.event(begin())
+    clock.now += 75
+    display.event(progress("training · 34 % · ETA 40s"))
+    row = next(line for line in drawn(display).splitlines() if "34 %" in line)
+    assert row.startswith(("+  └─ toy:index:Thing", "+  ├─ toy:index:Thing"))
+    assert "creating (1m15s)" in row
+    assert row.count("━") == 20
+    narrow = drawn(display, 60).splitlines()
+    assert all(len(line) <= 60 for line in narrow)
+    assert any("creating (1m15s)" in line for line in narrow)
+
+
+def test_colors_are_used_when_wanted_and_never_otherwise() -> None:
+    assert "\x1b[" in shown(EVENTS, color="always", interactive=False)
+    assert "\x1b[" not in shown(EVENTS, color="never", interactive=False)
+    assert "\x1b[" not in shown(EVENTS, environment={"NO_COLOR": "1"})
+
+
+def test_json_is_one_event_a_line() -> None:
+    stream = io.StringIO()
+    display = JsonDisplay(stream)
+    for event in EVENTS:
+        display.event(event)
+    assert [json.loads(line) for line in stream.getvalue().splitlines()] == EVENTS
+    assert shown(EVENTS, as_json=True).count("\n") == len(EVENTS)
+
+
+def result(name: str) -> OperationResult:
+    document = json.loads((TRACES / f"{name}.json").read_text())
+    return OperationResult(
+        0,
+        document["changeSummary"],
+        document["steps"],
+        {},
+        [],
+        document["diagnostics"],
+        document["config"],
+        1.5,
+    )
+
+
+@pytest.mark.parametrize("name", ["preview-create", "preview-replace"])
+def test_the_digest_has_the_shape_of_the_clis(name: str) -> None:
+    recorded = json.loads((TRACES / f"{name}.json").read_text())
+    assert preview_digest(result(name)) == {**recorded, "duration": 1_500_000_000}
+
+
+def test_steps_are_shown_property_by_property() -> None:
+    text = render_steps(result("preview-replace")).plain
+    assert "+-toy:index:Thing: (replace)" in text
+    assert "[id=things/c-c45921]" in text
+    assert '  ~ size: "small" => "large"' in text
+    created = render_steps(result("preview-create")).plain
+    assert "    password: [secret]" in created
+    assert "    label: [unknown]" in created
+
+
+def test_times_and_types_are_short() -> None:
+    assert [seconds(value) for value in (0, 0.04, 7.4, 125)] == ["0s", "0.04s", "7s", "2m05s"]
+    assert short_type("gcp:storage/bucket:Bucket") == "gcp:storage:Bucket"
+    assert short_type("pulumi:providers:gcp") == "pulumi:providers:gcp"
