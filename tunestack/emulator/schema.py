@@ -69,6 +69,8 @@ class Walk:
                 return self._object(reference, target, value, path)
             return self._value(target, value, path)
         kind = schema.get("type", "any")
+        if "properties" in schema:
+            return self._object(path, schema, value, path)
         if kind == "any":
             return value
         if kind == "object":
@@ -106,7 +108,7 @@ class Walk:
             result[name] = self._value(property_schema, child, f"{path}.{name}".lstrip("."))
         if self.request and not self.partial:
             for name, property_schema in properties.items():
-                if property_schema.get("required") and result.get(name) in (None, "", [], {}):
+                if property_schema.get("required") and result.get(name) in (None, "", []):
                     self._fail(f"{path}.{name}".lstrip("."), f"Required field is not set: {snake(name)}")
         return result
 

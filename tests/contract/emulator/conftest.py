@@ -66,11 +66,13 @@ class Local:
         self.http = httpx.Client(base_url=self.running.url, timeout=30)
 
     def requests(self, method: str) -> list[Json]:
-        return [entry for entry in self.call("GET", "/_local/requests")["requests"] if entry["method"] == method]
+        return [
+            entry for entry in self.call("GET", "/_local/requests")["requests"] if entry["method"] == method
+        ]
 
     def submit(self, bucket: storage.Bucket, location: str = "us-central1", **parameters: Any) -> str:
         """A tuning job on 16 rows; its name."""
-        bucket.blob("train.jsonl").upload_from_string(rows(16))
+        bucket.blob("train.jsonl").upload_from_string(parameters.pop("rows", rows(16)))
         bucket.blob("validation.jsonl").upload_from_string(rows(4))
         body = {
             "displayName": parameters.pop("display_name", "a job"),
@@ -150,12 +152,12 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Local]]:
     """Start an emulator of this test's own; ``step_seconds`` makes its trainer slow."""
     started: list[Local] = []
 
-    def begin(step_seconds: float = 0.02, fail: str = "", **options: Any) -> Local:
+    def begin(step_seconds: float = 0.02, **options: Any) -> Local:
         values: Json = {
             "data": tmp_path / "data",
             "port": 0,
             "trainer": TRAINER,
-            "base_model": base_model(tmp_path, step_seconds=step_seconds, fail=fail),
+            "base_model": base_model(tmp_path, step_seconds=step_seconds),
             **options,
         }
         local = Local(EmulatorOptions(**values))

@@ -63,7 +63,9 @@ def test_a_bucket_with_objects_is_not_deleted(emulator):
     assert not bucket.exists()
 
 
-@pytest.mark.parametrize("name", ["plain", "a/b/c.txt", "with space & ünïcode/%2F/+.json", "a:predict", "..x"])
+@pytest.mark.parametrize(
+    "name", ["plain", "a/b/c.txt", "with space & ünïcode/%2F/+.json", "a:predict", "..x"]
+)
 def test_an_object_of_any_name_comes_back_whole(emulator, name):
     bucket = emulator.bucket()
     blob = bucket.blob(name)
@@ -135,7 +137,9 @@ def test_lists_have_folders_pages_and_only_the_fields_asked_for(emulator):
     assert pages == [["a/1", "a/2"], ["b/1", "b/c/1"], ["top"]]
     folders = emulator.call("GET", f"/storage/v1/b/{bucket.name}/o", delimiter="/", maxResults=1)
     assert folders["prefixes"] == ["a/"]
-    rest = emulator.call("GET", f"/storage/v1/b/{bucket.name}/o", delimiter="/", pageToken=folders["nextPageToken"])
+    rest = emulator.call(
+        "GET", f"/storage/v1/b/{bucket.name}/o", delimiter="/", pageToken=folders["nextPageToken"]
+    )
     assert (rest["prefixes"], [item["name"] for item in rest["items"]]) == (["b/"], ["top"])
     part = emulator.call("GET", f"/storage/v1/b/{bucket.name}/o", fields="items(name,size),nextPageToken")
     assert part["items"][0] == {"name": "a/1", "size": "1"}
@@ -169,7 +173,8 @@ class FaultAt(io.BytesIO):
 def test_half_a_part_that_arrived_is_kept_in_whole_256_kib(emulator):
     bucket = emulator.bucket()
     begin = emulator.http.post(
-        f"/upload/storage/v1/b/{bucket.name}/o?uploadType=resumable", json={"name": "x", "contentType": "text/plain"}
+        f"/upload/storage/v1/b/{bucket.name}/o?uploadType=resumable",
+        json={"name": "x", "contentType": "text/plain"},
     )
     location = begin.headers["location"]
     part = emulator.http.put(location, content=b"a" * 300_000, headers={"content-range": "bytes 0-299999/*"})
@@ -179,7 +184,9 @@ def test_half_a_part_that_arrived_is_kept_in_whole_256_kib(emulator):
     hole = emulator.http.put(location, content=b"z", headers={"content-range": "bytes 300000-300000/300001"})
     assert hole.status_code == 503
     # Bytes that had arrived are sent again, as a careful client may.
-    last = emulator.http.put(location, content=b"b" * 100_000, headers={"content-range": "bytes 250000-349999/350000"})
+    last = emulator.http.put(
+        location, content=b"b" * 100_000, headers={"content-range": "bytes 250000-349999/350000"}
+    )
     assert last.status_code == 200
     assert bucket.blob("x").download_as_bytes() == b"a" * 262_144 + b"b" * 87_856
     assert emulator.http.put(location, headers={"content-range": "bytes */350000"}).json()["name"] == "x"
@@ -219,7 +226,11 @@ def test_equal_contents_share_a_file_and_the_last_one_removes_it(emulator):
     text = uuid.uuid4().hex
     for name in ("one", "two"):
         bucket.blob(name).upload_from_string(text)
-    files = [p for p in (emulator.options.data / "objects").rglob("*") if p.is_file() and p.read_bytes() == text.encode()]
+    files = [
+        p
+        for p in (emulator.options.data / "objects").rglob("*")
+        if p.is_file() and p.read_bytes() == text.encode()
+    ]
     assert len(files) == 1
     bucket.blob("one").delete()
     assert bucket.blob("two").download_as_text() == text

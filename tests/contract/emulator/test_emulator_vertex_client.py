@@ -16,7 +16,9 @@ PARENT = "projects/p1/locations/us-central1"
 
 def client(emulator, kind):
     return kind(
-        transport="rest", credentials=AnonymousCredentials(), client_options=ClientOptions(api_endpoint=emulator.url)
+        transport="rest",
+        credentials=AnonymousCredentials(),
+        client_options=ClientOptions(api_endpoint=emulator.url),
     )
 
 
@@ -25,9 +27,13 @@ def tuned(emulator):
     """A tuning job that has succeeded, submitted by Google's client."""
     bucket = emulator.bucket()
     bucket.blob("train.jsonl").upload_from_string(
-        "\n".join(json.dumps({"input_text": f"word{i} here", "output_text": f"answer {i}"}) for i in range(20))
+        "\n".join(
+            json.dumps({"input_text": f"word{i} here", "output_text": f"answer {i}"}) for i in range(20)
+        )
     )
-    bucket.blob("validation.jsonl").upload_from_string('{"input_text": "word3 here", "output_text": "answer 3"}\n')
+    bucket.blob("validation.jsonl").upload_from_string(
+        '{"input_text": "word3 here", "output_text": "answer 3"}\n'
+    )
     job = client(emulator, aiplatform_v1.PipelineServiceClient).create_pipeline_job(
         parent=PARENT,
         pipeline_job_id=f"tune-{uuid.uuid4().hex[:8]}",
@@ -62,7 +68,12 @@ def test_a_tuning_job_runs_to_a_model_and_an_endpoint(emulator, tuned):
         ("validate-dataset", "tune", "upload-llm-model", "deploy-llm-model"), "SUCCEEDED"
     )
     tuning = emulator.task(tuned, "tune")
-    assert (tuning["steps"], tuning["best_step"], tuning["best_eval_loss"], tuning["batch_size"]) == (6, 2, 0, 8)
+    assert (tuning["steps"], tuning["best_step"], tuning["best_eval_loss"], tuning["batch_size"]) == (
+        6,
+        2,
+        0,
+        8,
+    )
     model = client(emulator, aiplatform_v1.ModelServiceClient).get_model(
         name=emulator.task(tuned, "upload-llm-model")["output:model_resource_name"]
     )
@@ -142,10 +153,14 @@ def test_jobs_are_found_by_label_and_state(emulator, tuned):
     pipelines = client(emulator, aiplatform_v1.PipelineServiceClient)
 
     def found(condition):
-        return [job.name for job in pipelines.list_pipeline_jobs(request={"parent": PARENT, "filter": condition})]
+        return [
+            job.name for job in pipelines.list_pipeline_jobs(request={"parent": PARENT, "filter": condition})
+        ]
 
     assert found("labels.tunestack-spec-hash=abc123") == [tuned["name"]]
-    assert found('labels.tunestack-spec-hash="abc123" AND state="PIPELINE_STATE_SUCCEEDED"') == [tuned["name"]]
+    assert found('labels.tunestack-spec-hash="abc123" AND state="PIPELINE_STATE_SUCCEEDED"') == [
+        tuned["name"]
+    ]
     assert found('labels.tunestack-spec-hash="abc123" AND state="PIPELINE_STATE_FAILED"') == []
     assert tuned["name"] in found("labels.tunestack-spec-hash:*")
     with pytest.raises(exceptions.BadRequest):
@@ -226,9 +241,9 @@ def test_jobs_beyond_the_slots_wait_in_the_queue_and_run_in_order(start):
     assert json.loads(starts)["threads"] == emulator.options.cores
 
 
-def test_a_trainer_that_fails_fails_its_job_with_its_own_words(start):
-    emulator = start(fail="the loss is not a number")
-    job = emulator.wait(emulator.submit(emulator.bucket()))
+def test_a_trainer_that_fails_fails_its_job_with_its_own_words(emulator):
+    row = json.dumps({"input_text": "break the trainer", "output_text": "x"})
+    job = emulator.wait(emulator.submit(emulator.bucket(), rows=row))
     assert job["state"] == "PIPELINE_STATE_FAILED"
     assert job["error"] == {"code": 13, "message": "the loss is not a number"}
 
@@ -237,10 +252,14 @@ def test_endpoints_and_tensorboards_are_made_changed_and_removed(emulator):
     endpoints = client(emulator, aiplatform_v1.EndpointServiceClient)
     emulator.call("POST", "/_local/settings", {"operationPolls": 1})
     endpoint = endpoints.create_endpoint(
-        parent=PARENT, endpoint=aiplatform_v1.Endpoint(display_name="mine", labels={"a": "b"}), endpoint_id="e-1"
+        parent=PARENT,
+        endpoint=aiplatform_v1.Endpoint(display_name="mine", labels={"a": "b"}),
+        endpoint_id="e-1",
     ).result()
     emulator.call("POST", "/_local/settings", {"operationPolls": 0})
-    assert any(entry["path"].startswith("/ui/") for entry in emulator.call("GET", "/_local/requests")["requests"])
+    assert any(
+        entry["path"].startswith("/ui/") for entry in emulator.call("GET", "/_local/requests")["requests"]
+    )
     endpoint.description = "changed"
     endpoint.display_name = "ignored, for the mask does not name it"
     changed = endpoints.update_endpoint(endpoint=endpoint, update_mask={"paths": ["description"]})
@@ -255,9 +274,9 @@ def test_endpoints_and_tensorboards_are_made_changed_and_removed(emulator):
     ).result()
     assert board.name.rpartition("/")[2].isdigit()
     board.display_name = "renamed"
-    assert boards.update_tensorboard(tensorboard=board, update_mask={"paths": ["display_name"]}).result().labels == {
-        "x": "y"
-    }
+    assert boards.update_tensorboard(
+        tensorboard=board, update_mask={"paths": ["display_name"]}
+    ).result().labels == {"x": "y"}
     assert [item.display_name for item in boards.list_tensorboards(parent=PARENT)] == ["renamed"]
     boards.delete_tensorboard(name=board.name).result()
     assert list(boards.list_tensorboards(parent=PARENT)) == []
@@ -276,7 +295,9 @@ def test_what_is_in_use_is_not_deleted(emulator):
     deployed = endpoints.get_endpoint(name=endpoint).deployed_models[0]
     endpoints.undeploy_model(endpoint=endpoint, deployed_model_id=deployed.id).result()
     with pytest.raises(exceptions.BadRequest, match="no deployed model"):
-        client(emulator, aiplatform_v1.PredictionServiceClient).predict(endpoint=endpoint, instances=[{"content": "x"}])
+        client(emulator, aiplatform_v1.PredictionServiceClient).predict(
+            endpoint=endpoint, instances=[{"content": "x"}]
+        )
     endpoints.deploy_model(
         endpoint=endpoint,
         deployed_model=aiplatform_v1.DeployedModel(
@@ -303,9 +324,12 @@ def test_a_model_that_was_uploaded_by_hand_can_be_served(emulator, tuned):
         model=aiplatform_v1.Model(display_name="hand made", artifact_uri=f"gs://{bucket.name}/adapter"),
     ).result()
     endpoints = client(emulator, aiplatform_v1.EndpointServiceClient)
-    endpoint = endpoints.create_endpoint(parent=PARENT, endpoint=aiplatform_v1.Endpoint(display_name="e")).result()
+    endpoint = endpoints.create_endpoint(
+        parent=PARENT, endpoint=aiplatform_v1.Endpoint(display_name="e")
+    ).result()
     endpoints.deploy_model(
-        endpoint=endpoint.name, deployed_model=aiplatform_v1.DeployedModel(model=uploaded.model, shared_resources="x")
+        endpoint=endpoint.name,
+        deployed_model=aiplatform_v1.DeployedModel(model=uploaded.model, shared_resources="x"),
     ).result()
     bucket.delete(force=True)
     answer = client(emulator, aiplatform_v1.PredictionServiceClient).predict(

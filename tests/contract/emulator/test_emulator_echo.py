@@ -1,0 +1,162 @@
+"""What is sent reads back: any body that Google's schema allows, for the resources that are kept whole."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tunestack.emulator.documents import load
+
+SCHEMAS = load().schemas
+LABELS = st.dictionaries(
+    st.from_regex(r"[a-z][a-z0-9_-]{0,8}", fullmatch=True),
+    st.from_regex(r"[a-z0-9_-]{0,8}", fullmatch=True),
+    max_size=3,
+)
+TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
+
+
+def values(document: str, schema: dict[str, Any], depth: int) -> st.SearchStrategy[Any]:
+    """Values that a discovery schema allows, in canonical form, a few levels deep."""
+    if "$ref" in schema:
+        return bodies(document, schema["$ref"], depth - 1)
+    if "properties" in schema:
+        return body_of(document, schema, depth - 1, ())
+    kind, style = schema.get("type", "any"), schema.get("format", "")
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
+    if kind == "string" and style in ("int64", "uint64"):
+        return st.integers(0, 2**53).map(str)
+    if kind == "string" and style == "byte":
+        return st.sampled_from(["", "YQ==", "YWI="])
+    if kind == "string" and style == "google-fieldmask":
+        return st.just("displayName")
+    if kind == "string":
+        return TEXT
+    if kind == "boolean":
+        return st.booleans()
+    if kind == "integer":
+        return st.integers(0, 2**31 - 1)
+    if kind == "number":
+        return st.floats(allow_nan=False, allow_infinity=False)
+    if kind == "array":
+        return st.lists(values(document, schema["items"], depth), min_size=int(schema.get("required", False)), max_size=2)
+    if kind == "object" and "additionalProperties" in schema:
+        return st.dictionaries(TEXT, values(document, schema["additionalProperties"], depth), max_size=2)
+    return st.recursive(st.booleans() | TEXT, lambda inner: st.lists(inner, max_size=2), max_leaves=3)
+
+
+def bodies(document: str, name: str, depth: int = 3, without: tuple[str, ...] = ()) -> st.SearchStrategy[Any]:
+    schema = SCHEMAS[document][name]
+    return body_of(document, schema, depth, without) if "properties" in schema else values(document, schema, depth)
+
+
+def body_of(document: str, schema: dict[str, Any], depth: int, without: tuple[str, ...]) -> st.SearchStrategy[Any]:
+    fields = {
+        field: LABELS if field == "labels" else values(document, child, depth)
+        for field, child in schema["properties"].items()
+        if not child.get("readOnly")
+        and field not in (*without, "etag")
+        and (depth > 0 or not ({"$ref", "items", "additionalProperties", "properties"} & set(child)))
+    }
+    needed = {field for field in fields if schema["properties"][field].get("required")}
+    return st.fixed_dictionaries(
+        {field: fields[field] for field in needed},
+        optional={field: strategy for field, strategy in fields.items() if field not in needed},
+    )
+
+
+def kept(sent: Any, read: Any, path: str = "") -> None:
+    """Everything in ``sent`` is in ``read``."""
+    if isinstance(sent, dict):
+        assert isinstance(read, dict), path
+        for key, value in sent.items():
+            assert key in read, f"{path}.{key} is lost"
+            kept(value, read[key], f"{path}.{key}")
+    else:
+        assert sent == read, path
+
+
+SLOW = settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+PARENT = "/v1/projects/p9/locations/us-central1"
+
+
+@SLOW
+@given(body=bodies("aiplatform.v1", "GoogleCloudAiplatformV1Endpoint", without=("name", "trafficSplit")))
+def test_an_endpoint_reads_back_as_sent(emulator, body):
+    body["displayName"] = body.get("displayName") or "x"
+    operation = emulator.call("POST", f"{PARENT}/endpoints", body)
+    kept(body, emulator.call("GET", "/v1/" + operation["name"].partition("/operations/")[0]))
+
+
+@SLOW
+@given(body=bodies("aiplatform.v1", "GoogleCloudAiplatformV1Tensorboard", without=("name",)))
+def test_a_tensorboard_reads_back_as_sent(emulator, body):
+    operation = emulator.call("POST", f"{PARENT}/tensorboards", body)
+    kept(body, emulator.call("GET", "/v1/" + operation["name"].partition("/operations/")[0]))
+
+
+@SLOW
+@given(body=bodies("aiplatform.v1", "GoogleCloudAiplatformV1Model", without=("name", "versionAliases", "artifactUri")))
+def test_a_model_reads_back_as_sent(emulator, body):
+    operation = emulator.call("POST", f"{PARENT}/models:upload", {"model": body})
+    kept(body, emulator.call("GET", "/v1/" + operation["response"]["model"]))
+
+
+@SLOW
+@given(
+    body=bodies(
+        "aiplatform.v1", "GoogleCloudAiplatformV1PipelineJob", without=("pipelineSpec", "templateUri")
+    )
+)
+def test_a_pipeline_job_reads_back_as_sent(emulator, body):
+    body["templateUri"] = "https://us-kfp.pkg.dev/not/played/v1"
+    body.setdefault("runtimeConfig", {"gcsOutputDirectory": "gs://somewhere/out"})
+    created = emulator.call("POST", f"{PARENT}/pipelineJobs", body)
+    kept(body, emulator.call("GET", "/v1/" + created["name"]))
+
+
+@SLOW
+@given(
+    body=bodies(
+        "storage.v1",
+        "Bucket",
+        without=(
+            *(
+                "id",
+                "kind",
+                "name",
+                "location",
+                "locationType",
+                "projectNumber",
+                "selfLink",
+                "timeCreated",
+                "updated",
+            ),
+            *("metageneration", "generation", "iamConfiguration"),
+        ),
+    )
+)
+def test_a_bucket_reads_back_as_sent(emulator, body):
+    body["name"] = f"echo-{uuid.uuid4().hex}"
+    emulator.call("POST", "/storage/v1/b", body, project="p9")
+    kept(body, emulator.call("GET", f"/storage/v1/b/{body['name']}"))
+
+
+@pytest.mark.parametrize("mask", ["labels", "labels.b", "description,labels"])
+def test_a_patch_changes_what_its_mask_names_and_nothing_else(emulator, mask):
+    before = {"displayName": "e", "description": "old", "labels": {"a": "1", "b": "2"}}
+    operation = emulator.call("POST", f"{PARENT}/endpoints", before)
+    path = "/v1/" + operation["name"].partition("/operations/")[0]
+    after = emulator.call("PATCH", path, {"description": "new", "labels": {"b": "3"}}, updateMask=mask)
+    assert after["displayName"] == "e"
+    assert after["description"] == ("new" if "description" in mask else "old")
+    assert after["labels"] == ({"a": "1", "b": "3"} if mask == "labels.b" else {"b": "3"})
