@@ -44,7 +44,9 @@ def values(document: str, schema: dict[str, Any], depth: int) -> st.SearchStrate
     if kind == "number":
         return st.floats(allow_nan=False, allow_infinity=False)
     if kind == "array":
-        return st.lists(values(document, schema["items"], depth), min_size=int(schema.get("required", False)), max_size=2)
+        return st.lists(
+            values(document, schema["items"], depth), min_size=int(schema.get("required", False)), max_size=2
+        )
     if kind == "object" and "additionalProperties" in schema:
         return st.dictionaries(TEXT, values(document, schema["additionalProperties"], depth), max_size=2)
     return st.recursive(st.booleans() | TEXT, lambda inner: st.lists(inner, max_size=2), max_leaves=3)
@@ -52,10 +54,16 @@ def values(document: str, schema: dict[str, Any], depth: int) -> st.SearchStrate
 
 def bodies(document: str, name: str, depth: int = 3, without: tuple[str, ...] = ()) -> st.SearchStrategy[Any]:
     schema = SCHEMAS[document][name]
-    return body_of(document, schema, depth, without) if "properties" in schema else values(document, schema, depth)
+    return (
+        body_of(document, schema, depth, without)
+        if "properties" in schema
+        else values(document, schema, depth)
+    )
 
 
-def body_of(document: str, schema: dict[str, Any], depth: int, without: tuple[str, ...]) -> st.SearchStrategy[Any]:
+def body_of(
+    document: str, schema: dict[str, Any], depth: int, without: tuple[str, ...]
+) -> st.SearchStrategy[Any]:
     fields = {
         field: LABELS if field == "labels" else values(document, child, depth)
         for field, child in schema["properties"].items()
@@ -105,7 +113,11 @@ def test_a_tensorboard_reads_back_as_sent(emulator, body):
 
 
 @SLOW
-@given(body=bodies("aiplatform.v1", "GoogleCloudAiplatformV1Model", without=("name", "versionAliases", "artifactUri")))
+@given(
+    body=bodies(
+        "aiplatform.v1", "GoogleCloudAiplatformV1Model", without=("name", "versionAliases", "artifactUri")
+    )
+)
 def test_a_model_reads_back_as_sent(emulator, body):
     operation = emulator.call("POST", f"{PARENT}/models:upload", {"model": body})
     kept(body, emulator.call("GET", "/v1/" + operation["response"]["model"]))
