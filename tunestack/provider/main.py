@@ -18,8 +18,8 @@ LARGEST_MESSAGE = 400 * 1024 * 1024
 ORPHAN_CHECK = 1.0
 
 
-async def serve(engine_address: str | None) -> None:
-    """Serves until the process is ended, or until the engine that started it is gone."""
+async def serve(engine_address: str | None, engine_process: int) -> None:
+    """Serves until the process is ended, or until the engine that started it (its parent process) is gone."""
     server = grpc.aio.server(
         options=[
             ("grpc.max_receive_message_length", LARGEST_MESSAGE),
@@ -37,17 +37,16 @@ async def serve(engine_address: str | None) -> None:
     else:
         # A killed engine cannot end us, and standard input is closed from the start under the Pulumi CLI:
         # a change of the parent is the one sign that is always there.
-        parent = os.getppid()
-        while os.getppid() == parent:
+        while os.getppid() == engine_process:
             await asyncio.sleep(ORPHAN_CHECK)
     await server.stop(grace=None)
     await servicer.close()
 
 
-def main() -> None:
+def main(engine_process: int) -> None:
     """``argv[1]``: the engine's address; absent when it attaches later."""
     arguments = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     try:
-        asyncio.run(serve(arguments[0] if arguments else None))
+        asyncio.run(serve(arguments[0] if arguments else None, engine_process))
     except KeyboardInterrupt:
         sys.exit(0)

@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+# Before the imports: an engine that is killed meanwhile must be missed.
+ENGINE_PROCESS = os.getppid()
+
 # gRPC's core writes about connections that end; the engine would show it when a plugin dies early.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
@@ -28,4 +31,4 @@ protocol_without_the_sdk()
 
 from tunestack.provider.main import main  # noqa: E402
 
-main()
+main(ENGINE_PROCESS)
