@@ -1,4 +1,4 @@
-"""An ordinary program with pulumi_gcp under the real Pulumi CLI: made, left alone, changed, drifted, destroyed."""
+"""An ordinary program with pulumi_gcp under either engine: made, left alone, changed, drifted, destroyed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,6 @@ import httpx
 import pytest
 
 from tunestack.emulator.gcp_provider.install import install
-
-pytestmark = [
-    pytest.mark.pulumi_cli,
-    pytest.mark.skipif(shutil.which("pulumi") is None, reason="the Pulumi CLI is not on PATH"),
-]
 
 PROGRAM = """
 import pulumi
@@ -66,8 +61,8 @@ pulumi.export("board", board.name)
 """
 
 
-class Pulumi:
-    """The CLI over a file backend of its own."""
+class Stack:
+    """The program's folder, its configuration and its state, in the layout that both engines share."""
 
     def __init__(self, folder: Path, settings: dict[str, str]) -> None:
         self.folder = folder
@@ -77,16 +72,7 @@ class Pulumi:
         (folder / "__main__.py").write_text(PROGRAM)
         (folder / "rows.jsonl").write_text('{"input_text": "a", "output_text": "b"}\n')
         install(folder / "home", Path(sys.executable))
-        self.environment = {
-            **os.environ,
-            "PULUMI_HOME": str(folder / "home"),
-            "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
-            "PULUMI_CONFIG_PASSPHRASE": "x",
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-        }
         self.configure(settings)
-        self("stack", "init", "test")
 
     def configure(self, settings: dict[str, str]) -> None:
         lines = "".join(f"  standin:{key}: {value}\n" for key, value in settings.items())
@@ -98,7 +84,38 @@ class Pulumi:
         )
         stack.write_text("\n".join([*salt, "config:", lines]))
 
-    def __call__(self, *arguments: str, expect: int = 0) -> str:
+    def resources(self) -> dict[str, Any]:
+        """Outputs by logical name, as the state holds them."""
+        state = json.loads((self.folder / "state/.pulumi/stacks/standin/test.json").read_text())
+        found = state["checkpoint"]["latest"]["resources"]
+        return {each["urn"].rpartition("::")[2]: each.get("outputs", {}) for each in found}
+
+    @staticmethod
+    def changed(steps: list[dict[str, Any]]) -> dict[str, list[str]]:
+        """Changed properties by logical name, as a preview shows them."""
+        return {
+            step["urn"].rpartition("::")[2]: sorted(step.get("detailedDiff") or {})
+            for step in steps
+            if step["op"] != "same"
+        }
+
+
+class PulumiCli(Stack):
+    """The CLI over a file backend of its own."""
+
+    def __init__(self, folder: Path, settings: dict[str, str]) -> None:
+        super().__init__(folder, settings)
+        self.environment = {
+            **os.environ,
+            "PULUMI_HOME": str(folder / "home"),
+            "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
+            "PULUMI_CONFIG_PASSPHRASE": "x",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        }
+        self.run("stack", "init", "test")
+
+    def run(self, *arguments: str) -> str:
         done = subprocess.run(
             ["pulumi", *arguments, "--non-interactive"],
             cwd=self.folder,
@@ -107,40 +124,96 @@ class Pulumi:
             capture_output=True,
             timeout=240,
         )
-        assert done.returncode == expect, (
-            f"pulumi {arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        )
+        assert done.returncode == 0, f"pulumi {arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
     def up(self) -> dict[str, int]:
         """What ``pulumi up`` changed: how many resources of each operation."""
-        output = self("up", "--yes", "--skip-preview", "--json")
+        output = self.run("up", "--yes", "--skip-preview", "--json")
         events = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
         summary = next(event["summaryEvent"] for event in events if "summaryEvent" in event)
         return dict(summary["resourceChanges"])
 
-    def preview(self) -> dict[str, Any]:
-        """Changed properties by logical name, as ``pulumi preview`` shows them."""
-        steps = json.loads(self("preview", "--json"))["steps"]
-        return {
-            step["urn"].rpartition("::")[2]: sorted(step.get("detailedDiff") or {})
-            for step in steps
-            if step["op"] != "same"
-        }
+    def preview(self) -> dict[str, list[str]]:
+        return self.changed(json.loads(self.run("preview", "--json"))["steps"])
 
-    def resources(self) -> dict[str, Any]:
-        """Outputs by logical name, as the state holds them."""
-        state = json.loads((self.folder / "state/.pulumi/stacks/standin/test.json").read_text())
-        found = state["checkpoint"]["latest"]["resources"]
-        return {each["urn"].rpartition("::")[2]: each.get("outputs", {}) for each in found}
+    def refresh(self) -> None:
+        self.run("refresh", "--yes", "--skip-preview")
+
+    def expect_no_drift(self) -> None:
+        self.run("refresh", "--preview-only", "--expect-no-changes")
+
+    def destroy(self) -> None:
+        self.run("destroy", "--yes", "--skip-preview")
 
 
-def test_a_stack_lives_its_life_under_the_cli(tmp_path, emulator, project):
+RUN = """
+import asyncio, json, os, sys
+from pathlib import Path
+from tunestack import engine
+folder, operation, how = Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])
+options = engine.EngineOptions(
+    project_directory=folder, stack="test", state_directory=folder / "state", pulumi_home=folder / "home",
+    passphrase="x", environment=dict(os.environ),
+)
+events = []
+result = asyncio.run(engine.run(engine.Operation(operation), options, events.append, **how))
+if result.exit_code:
+    print([event for event in events if "diagnosticEvent" in event], file=sys.stderr)
+print(json.dumps({"changes": result.change_summary, "steps": result.steps}, default=str))
+sys.exit(result.exit_code)
+"""
+
+
+class EmbeddedEngine(Stack):
+    """The embedded engine, in a process of its own as the CLI is."""
+
+    def run(self, operation: str, **how: bool) -> dict[str, Any]:
+        done = subprocess.run(
+            [sys.executable, "-c", RUN, str(self.folder), operation, json.dumps(how)],
+            text=True,
+            capture_output=True,
+            timeout=240,
+        )
+        assert done.returncode == 0, f"{operation}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return dict(json.loads(done.stdout.splitlines()[-1]))
+
+    def up(self) -> dict[str, int]:
+        return {operation: count for operation, count in self.run("up")["changes"].items() if count}
+
+    def preview(self) -> dict[str, list[str]]:
+        return self.changed(self.run("preview")["steps"])
+
+    def refresh(self) -> None:
+        self.run("refresh")
+
+    def expect_no_drift(self) -> None:
+        self.run("refresh", preview_only=True, expect_no_changes=True)
+
+    def destroy(self) -> None:
+        self.run("destroy")
+
+
+ENGINES = [
+    pytest.param(EmbeddedEngine, id="embedded"),
+    pytest.param(
+        PulumiCli,
+        id="cli",
+        marks=[
+            pytest.mark.pulumi_cli,
+            pytest.mark.skipif(shutil.which("pulumi") is None, reason="the Pulumi CLI is not on PATH"),
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize("engine_of", ENGINES)
+def test_a_stack_lives_its_life(engine_of, tmp_path, emulator, project):
     settings = {"endpoint": emulator, "project": project}
-    pulumi = Pulumi(tmp_path, settings)
+    stack = engine_of(tmp_path, settings)
     # The stack itself and the provider count as resources.
-    assert pulumi.up() == {"create": 8}
-    resources = pulumi.resources()
+    assert stack.up() == {"create": 8}
+    resources = stack.resources()
     bucket, board = resources["data"]["name"], resources["board"]["name"]
     outputs = resources["standin-test"]
     assert outputs["url"] == f"gs://{bucket}"
@@ -148,11 +221,7 @@ def test_a_stack_lives_its_life_under_the_cli(tmp_path, emulator, project):
     assert "/locations/europe-west4/tensorboards/" in outputs["board"]
     assert "hidden words" not in json.dumps(resources)
 
-    assert pulumi.up() == {"same": 8}
-    pulumi("refresh", "--preview-only", "--expect-no-changes")
-
-    pulumi.configure({**settings, "team": "nlp"})
-    assert pulumi.up() == {"same": 7, "update": 1}
+    stack.expect_no_drift()
 
     with httpx.Client(base_url=emulator, trust_env=False) as google:
         google.patch(f"/storage/v1/b/{bucket}", json={"labels": {"team": "someone"}})
@@ -162,19 +231,22 @@ def test_a_stack_lives_its_life_under_the_cli(tmp_path, emulator, project):
         google.put(address, json=policy)
         upload = f"/upload/storage/v1/b/{bucket}/o?uploadType=media&name=set/rows.jsonl"
         google.post(upload, content=b"overwritten", headers={"content-type": "application/jsonl"})
-    pulumi("refresh", "--yes", "--skip-preview")
-    changed = pulumi.preview()
+    stack.refresh()
+    changed = stack.preview()
     assert changed.keys() == {"data", "rows", "grant"}
     assert changed["data"] == ["labels.team"]
     assert changed["rows"] == ["detectMd5hash"]
-    assert pulumi.up() == {"create": 1, "same": 5, "update": 2}
-    assert pulumi.resources()["rows"]["source"]["path"] == "rows.jsonl"
-
     (tmp_path / "rows.jsonl").write_text("another file\n")
-    assert pulumi.up() == {"replace": 1, "same": 7}
+    stack.configure({**settings, "team": "nlp"})
+    # The state no longer holds the source, so that the new file is put in its place without a replacement.
+    assert stack.up() == {"create": 1, "same": 5, "update": 2}
+    rows = stack.resources()["rows"]
+    assert rows["source"]["path"] == "rows.jsonl"
+    assert stack.up() == {"same": 8}
     with httpx.Client(base_url=emulator, trust_env=False) as google:
         media = google.get(f"/download/storage/v1/b/{bucket}/o/set%2Frows.jsonl", params={"alt": "media"})
         assert media.text == "another file\n"
-        pulumi("destroy", "--yes", "--skip-preview")
+        assert google.get(f"/storage/v1/b/{bucket}").json()["labels"]["team"] == "nlp"
+        stack.destroy()
         assert google.get(f"/storage/v1/b/{bucket}").status_code == 404
         assert google.get(f"/v1/{board}").status_code == 404
