@@ -25,12 +25,7 @@ class Deletion:
 
     def unwanted(self) -> list[Resource]:
         """What the program did not ask for again, and old generations, in the order of the state."""
-        early = self._deployment.deleted_early
-        return [
-            resource
-            for resource in self._deployment.journal.remaining()
-            if resource.pending_replacement or id(resource) not in early
-        ]
+        return self._deployment.journal.remaining()
 
     async def delete(self, resources: list[Resource]) -> None:
         """Delete `resources` (in the order of the state), each after everything that depends on it."""
@@ -78,20 +73,23 @@ class Deletion:
     async def delete_for_replacement(self, old: Resource) -> None:
         """Delete `old` now, and before it everything that must be replaced because of that."""
         deployment = self._deployment
-        for dependent, keys in reversed(await self._dependents_to_replace(old)):
-            if id(dependent) in deployment.deleted_early:
-                continue
-            if self._protected(dependent):
-                raise ResourceError(f"{dependent.urn} is protected")
-            deployment.replace_keys[dependent.urn] = keys
-            deployment.deletes.add(dependent.urn)
-            deployment.deleted_early[id(dependent)] = dependent
-            await self._delete(dependent, pending_replacement=not dependent.delete)
-        with deployment.asking(old.urn):
-            await deployment.registry.ensure(old.provider, deployment.old_providers)
-        deployment.deletes.add(old.urn)
-        deployment.deleted_early[id(old)] = old
-        await self._delete(old, pending_replacement=True)
+        async with deployment.replacing:
+            for dependent, keys in reversed(await self._dependents_to_replace(old)):
+                if self._protected(dependent):
+                    raise ResourceError(f"{dependent.urn} is protected")
+                deployment.replace_keys[dependent.urn] = keys
+                await self._delete_early(dependent)
+            with deployment.asking(old.urn):
+                await deployment.registry.ensure(old.provider, deployment.old_providers)
+            await self._delete_early(old)
+
+    async def _delete_early(self, resource: Resource) -> None:
+        deployment = self._deployment
+        if id(resource) in deployment.deleted_early:
+            return
+        deployment.deletes.add(resource.urn)
+        deployment.deleted_early.add(id(resource))
+        await self._delete(resource, pending_replacement=not resource.delete)
 
     async def _dependents_to_replace(self, root: Resource) -> list[tuple[Resource, tuple[str, ...]]]:
         """Those of the root's dependents that a change of what they depend on would replace."""
@@ -155,6 +153,7 @@ class Deletion:
         deployment.reporter.begin(step)
         await self._hooks("BeforeDelete", step, old)
         if deployment.preview:
+            old.pending_replacement = pending_replacement
             deployment.reporter.done(step)
             return
         kept = old.external or old.retain_on_delete or old.deleted_with in deployment.deletes

@@ -43,7 +43,8 @@ class Deployment:
     steps: dict[str, Step] = field(default_factory=dict)  # the newest step of a registered resource
     deletes: set[str] = field(default_factory=set)  # URNs deleted, or to be deleted
     replaces: set[str] = field(default_factory=set)
-    deleted_early: dict[int, Resource] = field(default_factory=dict)  # by a delete-before-replace
+    deleted_early: set[int] = field(default_factory=set)  # identities of what a replacement deleted
+    replacing: asyncio.Lock = field(default_factory=asyncio.Lock)  # two may share dependents
     replace_keys: dict[str, tuple[str, ...]] = field(
         default_factory=dict
     )  # why a dependent was deleted early

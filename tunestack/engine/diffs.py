@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tunestack.engine.goals import changed_keys, contains_path, parse_path
+from tunestack.engine.goals import changes_between, contains_path, parse_path
 from tunestack.engine.provider import Diff, PropertyDiff
 from tunestack.engine.values import Properties
 
@@ -13,11 +13,9 @@ def known_diff(diff: Diff, olds: Properties, news: Properties) -> Diff:
     """The provider's diff, or where it cannot tell, the difference of the inputs."""
     if diff.changes != "unknown":
         return diff
-    changed = dict(changed_keys(olds, news))
-    if not changed:
-        return Diff("none")
-    detailed = {key: PropertyDiff(kind, True) for key, kind in changed.items()}
-    return Diff("some", changed_keys=tuple(changed), detailed=detailed)
+    detailed = {path: PropertyDiff(kind, True) for path, kind in changes_between(olds, news)}
+    changed = dict.fromkeys(str(parse_path(path)[0]) for path in detailed)
+    return Diff("some", changed_keys=tuple(changed), detailed=detailed) if changed else Diff("none")
 
 
 def apply_replace_on_changes(diff: Diff, paths: list[str], init_errors: bool) -> Diff:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from tunestack.engine.errors import EngineError
 from tunestack.engine.state import Resource
 from tunestack.engine.urns import ROOT_STACK_TYPE, make_urn, name_of, qualified_type, type_of
-from tunestack.engine.values import Properties, equal, unwrap
+from tunestack.engine.values import SIGNATURE, Properties, Secret, equal, unwrap
 
 
 @dataclass(frozen=True)
@@ -235,17 +235,35 @@ def _reset(new: Any, old: Any, path: tuple[str | int, ...]) -> tuple[Any, bool]:
 
 
 def _open(value: Any) -> Any:
-    from tunestack.engine.values import Secret
-
     return value.value if isinstance(value, Secret) else value
 
 
-def changed_keys(olds: Mapping[str, Any], news: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Top-level keys that differ (secretness aside), each with ``add``, ``delete`` or ``update``."""
-    for key in sorted(olds.keys() | news.keys()):
-        if key not in olds:
-            yield key, "add"
-        elif key not in news:
-            yield key, "delete"
-        elif not equal(unwrap(olds[key]), unwrap(news[key])):
-            yield key, "update"
+def changes_between(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Paths that differ (secretness aside), each with ``add``, ``delete`` or ``update``."""
+    old, new = _open(old), _open(new)
+    if isinstance(old, dict) and isinstance(new, dict) and SIGNATURE not in old and SIGNATURE not in new:
+        for key in sorted(old.keys() | new.keys()):
+            yield from _change(old.get(key, _ABSENT), new.get(key, _ABSENT), join_path(path, key))
+    elif isinstance(old, list) and isinstance(new, list):
+        for index in range(max(len(old), len(new))):
+            before = old[index] if index < len(old) else _ABSENT
+            after = new[index] if index < len(new) else _ABSENT
+            yield from _change(before, after, f"{path}[{index}]")
+    elif not equal(unwrap(old), unwrap(new)):
+        yield path, "update"
+
+
+def _change(old: Any, new: Any, path: str) -> Iterator[tuple[str, str]]:
+    if old is _ABSENT:
+        yield path, "add"
+    elif new is _ABSENT:
+        yield path, "delete"
+    else:
+        yield from changes_between(old, new, path)
+
+
+def join_path(path: str, key: str) -> str:
+    """`path` and one more name, quoted where it would read as more than one."""
+    if re.search(r'[.\[\]"]', key) or not key:
+        return path + '["' + key.replace("\\", "\\\\").replace('"', '\\"') + '"]'
+    return f"{path}.{key}" if path else key

@@ -127,8 +127,13 @@ class Operations:
 
     # -- replace --
 
-    async def replace(self, old: Resource, new: Resource, diff: Diff, delete_first: bool) -> Resource:
-        """The create half of a replacement; the delete half came before, or comes at the end."""
+    async def replace(
+        self, old: Resource, new: Resource, diff: Diff, delete_first: bool, because: tuple[str, ...] = ()
+    ) -> Resource:
+        """The create half of a replacement; the delete half came before, or comes at the end.
+
+        `because` are the keys for which the resource was deleted with one that it depends on.
+        """
         deployment = self._deployment
         deployment.replaces.add(new.urn)
         deployment.deletes.discard(new.urn)
@@ -136,7 +141,7 @@ class Operations:
         keys, diffs = tuple(sorted(diff.replace_keys)), tuple(sorted(diff.changed_keys))
         new.rest = {}
         shown = Step("replace", old, new, keys, diffs, diff.detailed)
-        made = Step("create-replacement", old, new, keys, diffs, diff.detailed, logical=False)
+        made = Step("create-replacement", old, new, keys or because, diffs, diff.detailed, logical=False)
         if delete_first:
             self._begin(shown)
             deployment.reporter.done(shown)

@@ -112,7 +112,7 @@ class Registrations:
             return await self._operations.create(new), ()
         if recreating:
             keys = deployment.replace_keys.get(urn, ())
-            return await self._operations.replace(old, new, Diff("some", keys), delete_first=True), ()
+            return await self._operations.replace(old, new, Diff("some"), delete_first=True, because=keys), ()
         if old.external:
             return await self._operations.replace(old, new, Diff("some"), delete_first=False), ()
         return await self._from_diff(goal, old, new, imported)

@@ -131,3 +131,82 @@ async def test_wrong_configuration_is_refused_in_the_words_of_the_cli(project: P
         said = project.pulumi("preview", check=False)
         assert said.returncode == 1
         assert str(refused.value) in said.stderr
+
+
+BEFORE = """
+    class Group(pulumi.ComponentResource):
+        def __init__(self, name, opts=None, **inputs):
+            super().__init__("toy:index:Group", name, inputs, opts)
+            Thing(f"{name}-inner", label="x", opts=ResourceOptions(parent=self))
+            self.register_outputs({"n": 1})
+
+    one = Toy("one", account="first")
+    a = Thing("a", size="small", label="x", opts=ResourceOptions(delete_before_replace=True))
+    b = Thing("b", nickname=a.size.apply(lambda size: f"of-{size}"))
+    c = Thing("c", label=a.size)
+    d = Thing("d", label="x", opts=ResourceOptions(provider=one, replace_on_changes=["label"]))
+    Thing("e", label="x", tags={"a": [1, 2], "b": "x"}, opts=ResourceOptions(ignore_changes=["tags.a"]))
+    Thing("f", label="x", opts=ResourceOptions(depends_on=[b], protect=True))
+    Group("g")
+    Thing("h", label="x", opts=ResourceOptions(replacement_trigger="1", retain_on_delete=True))
+    Thing("i", type_="toy:index:Vague", label="x", list=[1, {"k": "v"}])
+    pulumi.export("out", {"a": a.state, "n": [1, 2]})
+"""
+EDITS = (
+    ("delete-before-replace", [('size="small"', 'size="large"')]),
+    (
+        "in place",
+        [
+            ('label="x"', 'label="y"'),
+            ('"a": [1, 2]', '"a": [3]'),
+            ("[1, {", "[2, {"),
+            ('"n": [1, 2]', '"n": [1]'),
+        ],
+    ),
+    (
+        "a provider replaced",
+        [('account="first"', 'account="second"'), ('replacement_trigger="1"', 'replacement_trigger="2"')],
+    ),
+    (
+        "renamed",
+        [
+            ('Group("g")', 'Group("g2", ResourceOptions(aliases=[pulumi.Alias(name="g")]))'),
+            ('Thing("i"', 'Thing("j"'),
+        ],
+    ),
+    (
+        "gone",
+        [('    Thing("h"', '    # Thing("h"'), ('    Group("g")', ""), ("protect=True", "protect=False")],
+    ),
+)
+
+
+@pytest.mark.pulumi_cli
+async def test_both_engines_say_the_same_of_every_kind_of_edit(project: Project) -> None:
+    project.program(BEFORE)
+    assert (await project.run("up")).exit_code == 0
+    for what, edits in EDITS:
+        program = BEFORE
+        for old, new in edits:
+            assert old in program, what
+            program = program.replace(old, new)
+        project.program(program)
+        theirs = digest(project)
+        ours = await project.run("preview")
+        assert ours.change_summary == theirs["changeSummary"], what
+        mine, other = comparable(ours.steps), comparable(theirs["steps"])
+        assert {key: (mine.get(key), other.get(key)) for key in mine | other if mine.get(key) != other.get(key)} == {}, what
+
+
+def comparable(steps: list[dict[str, Any]]) -> dict[str, Any]:
+    """Steps by URN, without moments of time and without where in the program a resource was declared."""
+    result: dict[str, Any] = {}
+    for step in json.loads(json.dumps(steps)):
+        for state in ("oldState", "newState"):
+            for key in ("created", "modified", "sourcePosition", "stackTrace"):
+                step.get(state, {}).pop(key, None)
+        for key in ("diffReasons", "replaceReasons"):
+            if key in step:
+                step[key] = sorted(step[key])
+        result[f"{step['op']} {step['urn']}"] = step
+    return result
