@@ -104,7 +104,7 @@ def test_an_interrupted_up_is_red_keeps_the_id_and_the_next_resumes(project: Loc
     os.kill(running.pid, signal.SIGINT)
     output, _ = running.communicate(timeout=60)
     assert running.returncode != 0
-    assert "Traceback" not in output
+    project.assert_no_traceback(output)
     state = (project.root / ".tunestack/state/.pulumi/stacks/tunestack/local.json").read_text()
     resources = json.loads(state)["checkpoint"]["latest"]["resources"]
     (job,) = [each for each in resources if each["type"] == "tunestack:vertex:PipelineJob"]
@@ -113,6 +113,7 @@ def test_an_interrupted_up_is_red_keeps_the_id_and_the_next_resumes(project: Loc
     assert submissions(project) == 1
 
 
+@pytest.mark.parametrize("engine", ["embedded"], indirect=True)
 def test_a_bad_row_stops_the_preview_with_every_bad_row_listed(project: LocalProject) -> None:
     records = project.root / "datasets" / "sarcasm-classification" / "records.jsonl"
     rows = records.read_text().splitlines(keepends=True)
@@ -124,6 +125,7 @@ def test_a_bad_row_stops_the_preview_with_every_bad_row_listed(project: LocalPro
     assert "records.jsonl:4:" in refused
 
 
+@pytest.mark.parametrize("engine", ["embedded"], indirect=True)
 @pytest.mark.parametrize(
     ("path", "old", "new", "words"),
     [
@@ -168,6 +170,7 @@ def test_wrong_input_is_told_with_place_and_fix(
         assert word in refused, refused
 
 
+@pytest.mark.parametrize("engine", ["embedded"], indirect=True)
 def test_a_port_in_use_is_told_with_its_user_and_a_fix(project: LocalProject) -> None:
     import socket
 
@@ -179,6 +182,7 @@ def test_a_port_in_use_is_told_with_its_user_and_a_fix(project: LocalProject) ->
     assert "fix" in refused
 
 
+@pytest.mark.parametrize("engine", ["embedded"], indirect=True)
 def test_a_stack_on_google_is_not_run_on_the_embedded_engine(project: LocalProject) -> None:
     refused = project.run("preview", "--stack", "dev", "--engine", "embedded", status=None)
     assert "retired" in refused or "loopback" in refused

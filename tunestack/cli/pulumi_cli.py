@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +52,7 @@ class PulumiCli:
             command += ["--yes", "--skip-preview"]
         if json_output:
             command.append("--json")
-        # ^C reaches the CLI by itself (same terminal); we only wait for it to finish in order.
-        process = subprocess.Popen(command, cwd=self._project.root, env=self._environment)
-        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        terminated = signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM))
-        try:
-            return process.wait()
-        finally:
-            signal.signal(signal.SIGINT, previous)
-            signal.signal(signal.SIGTERM, terminated)
+        return _wait_for(command, self._project.root, self._environment)
 
     def preview_steps(self) -> list[dict[str, Any]]:
         """Return what `up` would do, as ``pulumi preview --json`` tells it."""
@@ -79,7 +71,9 @@ class PulumiCli:
         return list((json.loads(exported).get("deployment") or {}).get("resources") or []) if exported else []
 
     def _select(self) -> None:
-        """Make the stack where it does not exist yet."""
+        """Make the stack where it does not exist yet, and free it of locks that a killed run left behind."""
+        if self._project.endpoint is not None:
+            release_dead_locks(self._project.state, self._project.stack)
         done = subprocess.run(
             [self._executable, "stack", "select", "--create", "--stack", self._project.stack],
             cwd=self._project.root,
@@ -110,11 +104,43 @@ class PulumiCli:
         return done.stdout if done.returncode == 0 else ""
 
 
-def real_environment() -> dict[str, str]:
-    """Return the environment for a stack on Google: the user's own, untouched."""
-    return dict(os.environ)
+def _wait_for(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> int:
+    """Run ``command`` on our terminal to its end; return its exit status.
+
+    A ^C on the terminal reaches the CLI by itself, and a second one would make it leave at once: so only what
+    another process sent to us alone (``kill -INT``, a CI runner) is passed on.
+    """
+    forwarded = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, forwarded)
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=dict(environment),
+            preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, forwarded),
+        )
+        while (status := process.poll()) is None:
+            arrived = signal.sigtimedwait(forwarded, 0.1)
+            if arrived is not None and arrived.si_code <= 0:  # SI_USER and below: sent by a process
+                process.send_signal(arrived.si_signo)
+        return status
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, forwarded)
 
 
-def is_project_virtualenv(root: Path) -> bool:
-    """Say whether this process runs from the project's own environment, which Pulumi.yaml names."""
-    return Path(sys.prefix).resolve() == (root / ".venv").resolve()
+def release_dead_locks(state: Path, stack: str) -> None:
+    """Remove the locks on a local stack whose holders are dead: processes of this machine that no longer live.
+
+    The CLI's file backend locks by files that name host and process (pulumi/pkg/backend/diy/lock.go), and a killed
+    CLI leaves its lock behind. Elsewhere only `pulumi cancel` may decide that; on this machine's own disk we know.
+    """
+    import psutil
+
+    for lock in (state / ".pulumi" / "locks").glob(f"organization/*/{stack}/*.json"):
+        try:
+            holder = json.loads(lock.read_text())
+            here = holder.get("hostname") == socket.gethostname()
+            if here and not psutil.pid_exists(int(holder["pid"])):
+                lock.unlink(missing_ok=True)
+        except (OSError, ValueError, KeyError):
+            continue  # being written or removed right now, or not a lock: the CLI will say
