@@ -64,6 +64,8 @@ class AdaptedModel:
         try:
             layers = {n: m for n, m in adapted.get_base_model().named_modules() if isinstance(m, LoraLayer)}
             with torch.no_grad():
-                return {n: m.get_base_layer().weight + m.get_delta_weight("default") for n, m in layers.items()}
+                return {
+                    n: m.get_base_layer().weight + m.get_delta_weight("default") for n, m in layers.items()
+                }
         finally:
             adapted.unload()

@@ -7,6 +7,7 @@ the time, half the memory.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 from collections.abc import Iterator
@@ -109,7 +110,10 @@ def tiny(folder: Path, seed: int = 0) -> dict[str, Any]:
             "mlp.up_proj": (inner, hidden),
             "mlp.down_proj": (hidden, inner),
         }
-        tensors = {"model.embed_tokens.weight": weights(vocabulary, hidden), "model.norm.weight": torch.ones(hidden)}
+        tensors = {
+            "model.embed_tokens.weight": weights(vocabulary, hidden),
+            "model.norm.weight": torch.ones(hidden),
+        }
         for layer in range(layers):
             for name, shape in shapes.items():
                 tensors[f"model.layers.{layer}.{name}.weight"] = weights(*shape)
@@ -128,18 +132,22 @@ def tiny(folder: Path, seed: int = 0) -> dict[str, Any]:
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The folder's manifest if the folder is one this module made and is whole."""
+    """The folder's manifest if this module made the folder and every file has its size."""
     try:
-        return dict(json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError):
+        manifest = dict(json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
+        whole = all(
+            (folder / name).stat().st_size == file["bytes"] for name, file in manifest["files"].items()
+        )
+    except (OSError, ValueError, KeyError, TypeError):
         return None
+    return manifest if whole else None
 
 
 def digest(folder: Path) -> str:
     """A digest of the weights of any base-model folder: the manifest's where there is one, else computed."""
     if (manifest := read_manifest(folder)) is not None:
         return str(manifest["digest"])
-    return _combined({path.name: files.sha256(path) for path in sorted(folder.glob("*.safetensors"))})
+    return _combined({path.name: files.sha256(path) for path in folder.glob("*.safetensors")})
 
 
 def _config(reader: Any) -> dict[str, Any]:
@@ -147,7 +155,9 @@ def _config(reader: Any) -> dict[str, Any]:
         return reader.fields[key].contents()
 
     if value("general.architecture") != "llama":
-        raise TrainerError(f"have a GGUF of architecture {value('general.architecture')}, need llama", "internal")
+        raise TrainerError(
+            f"have a GGUF of architecture {value('general.architecture')}, need llama", "internal"
+        )
     return _llama_config(
         value("llama.vocab_size"),
         value("llama.embedding_length"),
@@ -234,7 +244,11 @@ def _write_tokenizer(reader: Any, folder: Path) -> None:
     tokenizer.decoder = decoders.ByteLevel()
     control = 3  # gguf.TokenType.CONTROL
     tokenizer.add_special_tokens(
-        [AddedToken(t, special=True, normalized=False) for t, k in zip(tokens, kinds, strict=True) if k == control]
+        [
+            AddedToken(t, special=True, normalized=False)
+            for t, k in zip(tokens, kinds, strict=True)
+            if k == control
+        ]
     )
     tokenizer.save(str(folder / "tokenizer.json"))
     _write_tokenizer_config(folder)
@@ -258,14 +272,16 @@ def _write_tokenizer_config(folder: Path) -> None:
 
 
 def _write_manifest(folder: Path, name: str, source: str) -> None:
-    digests = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
-    manifest = {"name": name, "source": source, "digest": _combined(digests), "files": digests}
+    present = sorted(folder.iterdir())
+    for path in present:
+        path.chmod(0o644)  # safetensors writes for the owner alone
+    digests = {path.name: files.sha256(path) for path in present}
+    sizes = {path.name: {"sha256": digests[path.name], "bytes": path.stat().st_size} for path in present}
+    manifest = {"name": name, "source": source, "digest": _combined(digests), "files": sizes}
     files.write_json(folder / "manifest.json", manifest)
 
 
 def _combined(digests: dict[str, str]) -> str:
-    import hashlib
-
     return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
 
 

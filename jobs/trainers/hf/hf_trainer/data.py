@@ -25,10 +25,19 @@ class Row:
         return [IGNORED] * self.reply_start + list(self.tokens[self.reply_start :])
 
 
-def read_rows(path: Path, prompt_format: PromptFormat, longest: int) -> list[Row]:
-    """All rows of a file. Raises TrainerError with `file:line` for the first that cannot be used.
+@dataclass(frozen=True)
+class Example:
+    """One line of a dataset file; `where` is its `file:line`."""
 
-    Nothing is truncated: a row of more than `longest` tokens is an error.
+    where: str
+    input_text: str
+    output_text: str
+
+
+def read_examples(path: Path) -> list[Example]:
+    """All lines of a file. Raises TrainerError with `file:line` for the first that cannot be used.
+
+    Needs no library, so that a bad file is reported before seconds of imports.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -36,23 +45,34 @@ def read_rows(path: Path, prompt_format: PromptFormat, longest: int) -> list[Row
         raise TrainerError(f"{path}: there is no such file") from None
     except UnicodeDecodeError as error:
         raise TrainerError(f"{path}: not UTF-8: {error}") from None
-    rows = []
+    examples = []
     for number, line in enumerate(lines, 1):
         where = f"{path}:{number}"
         try:
             record = json.loads(line)
             given, wanted = record["input_text"], record["output_text"]
         except (ValueError, TypeError, KeyError) as error:
-            raise TrainerError(f"{where}: need an object with input_text and output_text ({error!r})") from None
+            raise TrainerError(
+                f"{where}: need an object with input_text and output_text ({error!r})"
+            ) from None
         if not (isinstance(given, str) and isinstance(wanted, str) and given.strip() and wanted.strip()):
             raise TrainerError(f"{where}: input_text and output_text must be strings with something in them")
-        prompt = prompt_format.prompt(given)
-        row = Row((*prompt, *prompt_format.reply(wanted)), len(prompt))
-        if len(row.tokens) > longest:
-            raise TrainerError(f"{where}: {len(row.tokens)} tokens, the base model takes {longest}: shorten the row")
-        rows.append(row)
-    if not rows:
+        examples.append(Example(where, given, wanted))
+    if not examples:
         raise TrainerError(f"{path}: no rows")
+    return examples
+
+
+def tokenise(examples: Sequence[Example], prompt_format: PromptFormat, longest: int) -> list[Row]:
+    """Examples as tokens. Nothing is truncated: a row of more than `longest` tokens raises TrainerError."""
+    rows = []
+    for example in examples:
+        prompt = prompt_format.prompt(example.input_text)
+        row = Row((*prompt, *prompt_format.reply(example.output_text)), len(prompt))
+        if len(row.tokens) > longest:
+            have = f"have {len(row.tokens)} tokens, the base model takes {longest}"
+            raise TrainerError(f"{example.where}: {have}: shorten the row")
+        rows.append(row)
     return rows
 
 

@@ -16,7 +16,7 @@ class TrainerError(Exception):
         self.kind: Kind = kind
 
 
-class Stopped(Exception):  # noqa: N818 - not an error: the process was asked to stop and did
+class Stopped(Exception):
     """The process was asked to stop (SIGTERM); what could be saved is saved."""
 
 
@@ -28,10 +28,18 @@ def explain(error: BaseException) -> TrainerError:
     if isinstance(error, TrainerError):
         return error
     text = f"{type(error).__name__}: {error}"
-    if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in text or "failed writing file" in text:
-        return TrainerError(f"the disk is full ({error}): free some space and start the job again", "resources")
+    if (
+        getattr(error, "errno", None) == errno.ENOSPC
+        or "No space left" in text
+        or "failed writing file" in text
+    ):
+        return TrainerError(
+            f"the disk is full ({error}): free some space and start the job again", "resources"
+        )
     if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
-        return TrainerError(f"not enough memory ({error}): use a smaller batch_size or shorter rows", "resources")
+        return TrainerError(
+            f"not enough memory ({error}): use a smaller batch_size or shorter rows", "resources"
+        )
     if isinstance(error, PermissionError):
         return TrainerError(f"no permission: {error}", "resources")
     if isinstance(error, FileNotFoundError):

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,29 +45,29 @@ class FastLoss:
     def __init__(self, model: nn.Module, rows: Sequence[Row], wanted: FastPaths) -> None:
         self._model = model
         self._device = next(model.parameters()).device
-        self.choices: dict[str, Choice] = {}
-        self._lower: nn.Module | None = None
+        self._lower: _Frozen | None = None
         self._prefix = 0
         self._cache: dict[tuple[int, ...], torch.Tensor] = {}
         causal = model.get_base_model() if hasattr(model, "get_base_model") else model
         self._decoder: Any = getattr(causal, causal.base_model_prefix, None)
         self._head: Any = causal.get_output_embeddings()
         self._upper = self._decoder
-        self.choices["completion_head"] = self._choose_head(rows, wanted.completion_head)
-        needs = None if self.on else "needs completion_head"
-        self.choices["shared_prefix"] = Choice(False, needs) if needs else self._choose_prefix(rows, wanted)
-        self.choices["cached_lower_layers"] = Choice(False, needs) if needs else self._choose_cache(rows, wanted)
+        self.choices: dict[str, Choice] = {"completion_head": self._choose_head(wanted)}
+        if self.on:
+            self.choices["shared_prefix"] = self._choose_prefix(rows, wanted)
+            self.choices["cached_lower_layers"] = self._choose_cache(rows, wanted)
+            self._verify(rows[:2])
+        else:
+            self.choices |= dict.fromkeys(
+                ("shared_prefix", "cached_lower_layers"), Choice(False, "needs the head")
+            )
 
     @property
     def on(self) -> bool:
         """Whether this may stand in for the model's own forward at all."""
         return self.choices["completion_head"].on
 
-    @property
-    def cached_layers(self) -> int:
-        return self.choices["cached_lower_layers"].size or 0
-
-    def fill_cache(self, rows: Sequence[Row], batch_size: int = 8) -> Iterable[int]:
+    def fill_cache(self, rows: Sequence[Row], batch_size: int = 16) -> Iterator[int]:
         """Run the lower layers on all rows, in their order; yields the number of rows done.
 
         In one order always, because the last bits of a product depend on the shape of its batch: a job that goes
@@ -107,32 +107,42 @@ class FastLoss:
         lay = layout.prefix_shared(rows, self._prefix) if self._prefix else layout.padded(rows)
         return lay if self._device.type == "cpu" else _moved(lay, self._device)
 
-    def _choose_head(self, rows: Sequence[Row], wanted: bool) -> Choice:
-        if not wanted:
+    def _choose_head(self, wanted: FastPaths) -> Choice:
+        if not wanted.completion_head:
             return Choice(False, "switched off in the recipe")
         if self._decoder is None or self._decoder is self._model or not isinstance(self._head, nn.Linear):
             return Choice(False, "the model is not a decoder with a linear head")
-        return self._agreement(rows)
+        return Choice(True)
 
-    def _agreement(self, rows: Sequence[Row]) -> Choice:
-        """Whether `total` gives the losses of the model's own forward on the first rows."""
-        sample = list(rows[:2])
-        lay = _moved(layout.padded(sample), self._device)
+    def _verify(self, rows: Sequence[Row]) -> None:
+        """Switch paths off, the boldest first, until the loss of some rows is that of the model's own forward."""
         was_training = self._model.training
         self._model.eval()
+        with torch.no_grad():
+            lay = _moved(layout.padded(rows), self._device)
+            logits = self._model(input_ids=lay.tokens, **lay.arguments).logits.flatten(0, 1)[lay.predicting]
+            expected = float(nn.functional.cross_entropy(logits.float(), lay.targets))
+            for name in ("cached_lower_layers", "shared_prefix", "completion_head"):
+                if (reason := self._disagreement(rows, expected)) is None:
+                    break
+                if self.choices[name].on:
+                    self._switch_off(name, reason)
+        self._model.train(was_training)
+
+    def _disagreement(self, rows: Sequence[Row], expected: float) -> str | None:
         try:
-            with torch.no_grad():
-                logits = self._model(input_ids=lay.tokens, **lay.arguments).logits.flatten(0, 1)[lay.predicting]
-                expected = nn.functional.cross_entropy(logits.float(), lay.targets)
-                total, count = self.total(sample)
+            total, count = self.total(rows)
         except (TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
-            return Choice(False, f"the model does not support it: {error}")
-        finally:
-            self._model.train(was_training)
-        difference = abs(float(total) / count - float(expected))
-        if not difference <= TOLERANCE:
-            return Choice(False, f"the loss of the first rows differs by {difference:.1e}")
-        return Choice(True)
+            return f"the model does not support it: {error}"
+        difference = abs(float(total) / count - expected)
+        return None if difference <= TOLERANCE else f"the loss of the first rows differs by {difference:.1e}"
+
+    def _switch_off(self, name: str, reason: str) -> None:
+        self.choices[name] = Choice(False, reason)
+        if name == "cached_lower_layers":
+            self._upper, self._lower = self._decoder, None
+        elif name == "shared_prefix":
+            self._prefix = 0
 
     def _choose_prefix(self, rows: Sequence[Row], wanted: FastPaths) -> Choice:
         if not wanted.shared_prefix:
@@ -149,10 +159,6 @@ class FastLoss:
         if (prefix := common_prefix(rows)) < SHORTEST_PREFIX:
             return Choice(False, f"the prompts share only their first {prefix} tokens")
         self._prefix = prefix
-        agreed = self._agreement(rows)
-        if not agreed.on:
-            self._prefix = 0
-            return agreed
         return Choice(True, size=prefix)
 
     def _choose_cache(self, rows: Sequence[Row], wanted: FastPaths) -> Choice:
@@ -161,7 +167,9 @@ class FastLoss:
         if reason := _dropout(self._model):
             return Choice(False, reason)
         layers = getattr(self._decoder, "layers", None)
-        if not isinstance(layers, nn.ModuleList) or not isinstance(getattr(self._decoder, "norm", None), nn.Module):
+        if not isinstance(layers, nn.ModuleList) or not isinstance(
+            getattr(self._decoder, "norm", None), nn.Module
+        ):
             return Choice(False, "the decoder has no list of layers under a last norm")
         lowest = next((i for i, layer in enumerate(layers) if _trained(layer)), len(layers))
         if lowest == 0:
@@ -171,15 +179,13 @@ class FastLoss:
             return Choice(False, "something outside the upper layers is trained")
         tokens = sum(len(row.tokens) for row in rows)
         if (need := tokens * self._decoder.config.hidden_size * 4) > CACHE_BYTES:
-            return Choice(False, f"the cache would take {need / 2**20:.0f} MiB, more than {CACHE_BYTES / 2**20:.0f}")
+            return Choice(
+                False, f"the cache would take {need / 2**20:.0f} MiB, more than {CACHE_BYTES / 2**20:.0f}"
+            )
         lower = _slice(self._decoder, 0, lowest)
         lower._modules["norm"] = nn.Identity()
         self._upper = _slice(self._decoder, lowest, len(layers))
         self._lower = _Frozen(lower)
-        agreed = self._agreement(rows)
-        if not agreed.on:
-            self._upper, self._lower = self._decoder, None
-            return agreed
         return Choice(True, size=lowest)
 
 

@@ -47,7 +47,8 @@ def generate(
     prefix = prefix if prefix >= SHORTEST_PREFIX else 0
     rests = [list(prompt[prefix:]) for prompt in prompts]
     widest = max(len(rest) for rest in rests)
-    tokens = torch.tensor([[stop] * (widest - len(rest)) + rest for rest in rests], device=device)
+    padding = prompts[0][0]  # masked, so any token that exists
+    tokens = torch.tensor([[padding] * (widest - len(rest)) + rest for rest in rests], device=device)
     mask = torch.tensor([[1] * prefix + [0] * (widest - len(r)) + [1] * len(r) for r in rests], device=device)
     cache = DynamicCache(config=model.config)
     if prefix:

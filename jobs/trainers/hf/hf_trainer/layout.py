@@ -55,19 +55,18 @@ class SharedPrefix:
 
 def padded(rows: Sequence[Row]) -> Layout:
     """Rows one under the other, padded on the right."""
-    lengths = torch.tensor([len(row.tokens) - 1 for row in rows])
     tokens = pad_sequence([torch.tensor(row.tokens[:-1]) for row in rows], batch_first=True)
     longest = tokens.shape[1]
-    there = torch.arange(longest) < lengths[:, None]
-    starts = range(0, longest * len(rows), longest)
+    lengths = torch.tensor([len(row.tokens) - 1 for row in rows])
+    offsets = [i * longest for i in range(len(rows))]
     return Layout(
         tokens=tokens,
         position_ids=torch.arange(longest).expand(len(rows), longest),
-        arguments={"attention_mask": there.long()},
-        predicting=_flat([torch.arange(s + r.reply_start - 1, s + len(r.tokens) - 1) for s, r in zip(starts, rows)]),
-        targets=_flat([torch.tensor(row.tokens[row.reply_start :]) for row in rows]),
+        arguments={"attention_mask": (torch.arange(longest) < lengths[:, None]).long()},
+        predicting=_predicting(offsets, rows),
+        targets=_targets(rows),
         keys=[row.tokens[:-1] for row in rows],
-        pieces=[torch.arange(s, s + len(r.tokens) - 1) for s, r in zip(starts, rows)],
+        pieces=_spans(offsets, rows, 0),
     )
 
 
@@ -76,27 +75,24 @@ def prefix_shared(rows: Sequence[Row], prefix: int) -> Layout:
     own = [torch.tensor(row.tokens[prefix:-1]) for row in rows]
     lengths = torch.tensor([len(part) for part in own])
     starts = prefix + torch.cumsum(lengths, 0) - lengths
-    longest = int(lengths.max())
-    columns = torch.arange(longest)
+    columns = torch.arange(int(lengths.max()))
     there = columns < lengths[:, None]
-    causal = columns[:, None] >= columns
-    seen = torch.ones(len(rows), longest, prefix, dtype=torch.bool)
-    # A padded query sees itself only through the causal part, so that no softmax runs over nothing.
-    mask = torch.cat([seen, causal & there[:, None, :] | torch.eye(longest, dtype=torch.bool)], dim=2)[:, None]
-    shared = SharedPrefix(prefix, torch.where(there, starts[:, None] + columns, 0), there, mask)
-    offsets = [int(start) - prefix for start in starts]
-    spans = [torch.arange(o + prefix, o + len(r.tokens) - 1) for o, r in zip(offsets, rows)]
+    # Rows are padded inside attention only. A padded query sees its own column, so that no softmax runs over nothing.
+    among_own = (columns[:, None] >= columns) & there[:, None, :] | torch.eye(len(columns), dtype=torch.bool)
+    mask = torch.cat([torch.ones(len(rows), len(columns), prefix, dtype=torch.bool), among_own], dim=2)
+    shared = SharedPrefix(prefix, torch.where(there, starts[:, None] + columns, 0), there, mask[:, None])
+    offsets = (starts - prefix).tolist()
     return Layout(
         tokens=torch.cat([torch.tensor(rows[0].tokens[:prefix]), *own])[None],
-        position_ids=torch.cat([torch.arange(prefix), *(torch.arange(prefix, prefix + n) for n in lengths)])[None],
+        position_ids=torch.cat([torch.arange(prefix), *(torch.arange(prefix, prefix + len(o)) for o in own)])[
+            None
+        ],
         # A mask of four dimensions is passed on as it is; the attention below looks at `shared_prefix` instead.
         arguments={"attention_mask": torch.ones(1, 1, 1, 1, dtype=torch.bool), "shared_prefix": shared},
-        predicting=_flat(
-            [torch.arange(o + r.reply_start - 1, o + len(r.tokens) - 1) for o, r in zip(offsets, rows)]
-        ),
-        targets=_flat([torch.tensor(row.tokens[row.reply_start :]) for row in rows]),
+        predicting=_predicting(offsets, rows),
+        targets=_targets(rows),
         keys=[rows[0].tokens[:prefix], *(row.tokens[:-1] for row in rows)],
-        pieces=[torch.arange(prefix), *spans],
+        pieces=[torch.arange(prefix), *_spans(offsets, rows, prefix)],
     )
 
 
@@ -118,7 +114,7 @@ def attention(
     if shared_prefix is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **kwargs)
     groups = query.shape[1] // key.shape[1]
-    rows, longest = shared_prefix.gather.shape
+    rows = len(shared_prefix.gather)
     length = shared_prefix.length
     product = torch.nn.functional.scaled_dot_product_attention
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)
@@ -138,8 +134,19 @@ def attention(
     return torch.cat([prefix, each[None]], dim=1), None
 
 
-def _flat(parts: list[torch.Tensor]) -> torch.Tensor:
-    return torch.cat(parts)
+def _spans(offsets: Sequence[int], rows: Sequence[Row], first: int) -> list[torch.Tensor]:
+    """Per row the flat positions of its tokens from `first` on, the last left out; token t lies at offset + t."""
+    return [torch.arange(o + first, o + len(row.tokens) - 1) for o, row in zip(offsets, rows, strict=True)]
+
+
+def _predicting(offsets: Sequence[int], rows: Sequence[Row]) -> torch.Tensor:
+    return torch.cat(
+        [_spans([o], [row], row.reply_start - 1)[0] for o, row in zip(offsets, rows, strict=True)]
+    )
+
+
+def _targets(rows: Sequence[Row]) -> torch.Tensor:
+    return torch.cat([torch.tensor(row.tokens[row.reply_start :]) for row in rows])
 
 
 ALL_ATTENTION_FUNCTIONS.register(ATTENTION, attention)

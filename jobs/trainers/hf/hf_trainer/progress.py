@@ -56,7 +56,9 @@ class Progress:
         epoch: float | None = None,
         loss: float | None = None,
         eval_loss: float | None = None,
+        rows: tuple[int, int] | None = None,
     ) -> None:
+        """Append a line; `rows`: of how many rows how many are cached."""
         self._lines.append(
             phase=phase,
             step=step,
@@ -64,6 +66,8 @@ class Progress:
             epoch=None if epoch is None else round(epoch, 3),
             loss=loss,
             eval_loss=eval_loss,
+            rows_done=rows and rows[0],
+            rows=rows and rows[1],
             elapsed_seconds=round(self.elapsed, 2),
             eta_seconds=None if step is None else self._forecast(step),
         )

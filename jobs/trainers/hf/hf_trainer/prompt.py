@@ -19,7 +19,9 @@ class PromptFormat:
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
         if tokenizer.eos_token_id is None:
-            raise TrainerError("the base model's tokenizer has no end-of-sequence token; replies could not end")
+            raise TrainerError(
+                "the base model's tokenizer has no end-of-sequence token; replies could not end"
+            )
         self.stop: int = tokenizer.eos_token_id
 
     @classmethod

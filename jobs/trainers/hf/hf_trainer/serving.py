@@ -49,7 +49,12 @@ class Server:
         for start in range(0, len(order), LARGEST_BATCH):
             chunk = order[start : start + LARGEST_BATCH]
             replies = generate(
-                model, [tokens[i] for i in chunk], self._format.stop, longest, float(temperature), random=random
+                model,
+                [tokens[i] for i in chunk],
+                self._format.stop,
+                longest,
+                float(temperature),
+                random=random,
             )
             for i, reply in zip(chunk, replies, strict=True):
                 outputs[i] = {

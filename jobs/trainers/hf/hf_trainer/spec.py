@@ -42,7 +42,7 @@ class Recipe:
     target_modules: list[str] = field(default_factory=lambda: list(ATTENTION_AND_MLP))
     learning_rate: float = 1e-3
     schedule: str = "linear"
-    warmup_steps: int = 3
+    warmup_steps: int = 0  # with any, the library's schedules waste the first step at a rate of zero
     weight_decay: float = 0.0
     max_gradient_norm: float = 1.0
     patience: int = 2
@@ -107,7 +107,9 @@ def read_spec(path: Path) -> TrainingSpec:
         if getattr(spec, name) < 1:
             raise TrainerError(f"{path}: {name}: have {getattr(spec, name)}, need at least 1")
     if not spec.learning_rate_multiplier > 0:
-        raise TrainerError(f"{path}: learning_rate_multiplier: have {spec.learning_rate_multiplier}, need > 0")
+        raise TrainerError(
+            f"{path}: learning_rate_multiplier: have {spec.learning_rate_multiplier}, need > 0"
+        )
     return spec
 
 
@@ -123,7 +125,9 @@ def _build(kind: type[Any], document: Any, where: str) -> Any:
     required = [n for n, f in known.items() if f.default is f.default_factory is dataclasses.MISSING]
     if missing := [name for name in required if name not in document]:
         raise TrainerError(f"{where}: missing key {', '.join(missing)}")
-    return kind(**{name: _convert(hints[name], value, f"{where}: {name}") for name, value in document.items()})
+    return kind(
+        **{name: _convert(hints[name], value, f"{where}: {name}") for name, value in document.items()}
+    )
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
@@ -138,7 +142,11 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return float(value)
     for candidate in allowed:
         origin = getattr(candidate, "__origin__", candidate)
-        if origin is not Path and isinstance(value, origin) and (origin is bool or not isinstance(value, bool)):
+        if (
+            origin is not Path
+            and isinstance(value, origin)
+            and (origin is bool or not isinstance(value, bool))
+        ):
             return value
     names = " or ".join(getattr(c, "__name__", str(c)) for c in allowed)
     raise TrainerError(f"{where}: have {json.dumps(value)}, need {names}")

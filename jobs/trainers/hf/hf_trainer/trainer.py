@@ -20,7 +20,7 @@ class FastSFTTrainer(SFTTrainer):  # type: ignore[misc]
     """SFTTrainer whose loss is computed by the fast paths where they hold, by TRL's own where they do not."""
 
     fast: FastLoss | None = None
-    tokens_in_batch = 0
+    tokens_seen = 0  # since the last log
 
     def compute_loss(
         self,
@@ -29,7 +29,7 @@ class FastSFTTrainer(SFTTrainer):  # type: ignore[misc]
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        self.tokens_in_batch = int(inputs["attention_mask"].sum())
+        self.tokens_seen += int(inputs["attention_mask"].sum()) if self.model.training else 0
         if self.fast is None or not self.fast.on or return_outputs:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         total, count = self.fast.total(_rows(inputs))
@@ -66,12 +66,15 @@ class Watcher(TrainerCallback):
             control.should_save = True
             control.should_training_stop = True
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any
+    ) -> None:
         step, logs = state.global_step, logs or {}
         if "loss" in logs:
             self._loss = logs["loss"]
-            tokens = self.trainer.tokens_in_batch if self.trainer else None
-            self._metrics.append(step=step, loss=logs["loss"], learning_rate=logs["learning_rate"], tokens=tokens)
+            self._metrics.append(
+                step=step, loss=logs["loss"], learning_rate=logs["learning_rate"], tokens=self._tokens()
+            )
             self._report("evaluating" if control.should_evaluate else "training", state)
         elif "eval_loss" in logs:
             self._eval_loss = logs["eval_loss"]
@@ -81,6 +84,12 @@ class Watcher(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         checkpoint.complete(Path(args.output_dir) / f"checkpoint-{state.global_step}", self._fingerprint)
 
+    def _tokens(self) -> int | None:
+        if self.trainer is None:
+            return None
+        tokens, self.trainer.tokens_seen = self.trainer.tokens_seen, 0
+        return tokens
+
     def _report(self, phase: str, state: Any) -> None:
         self._progress.report(phase, state.global_step, state.epoch, self._loss, self._eval_loss)
 
@@ -88,7 +97,9 @@ class Watcher(TrainerCallback):
 def _rows(inputs: dict[str, torch.Tensor]) -> list[Row]:
     """The rows of a padded batch, as the stock collator made it."""
     rows = []
-    for tokens, labels, mask in zip(inputs["input_ids"], inputs["labels"], inputs["attention_mask"], strict=True):
+    for tokens, labels, mask in zip(
+        inputs["input_ids"], inputs["labels"], inputs["attention_mask"], strict=True
+    ):
         length = int(mask.sum())
         counted = (labels[:length] != IGNORED).tolist()
         rows.append(Row(tuple(tokens[:length].tolist()), counted.index(True)))

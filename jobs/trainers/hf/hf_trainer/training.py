@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import importlib.util
+import json
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -11,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_trainer import __version__, base_model, checkpoint, files
-from hf_trainer.data import Row, read_rows
+from hf_trainer.data import Row, read_examples, tokenise
 from hf_trainer.errors import Stopped, TrainerError
 from hf_trainer.progress import JsonLines, Progress
 from hf_trainer.prompt import PromptFormat
@@ -20,10 +23,13 @@ from hf_trainer.spec import FastPaths, TrainingSpec
 ENGINE = "hf"
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "tokenizers", "safetensors")
 DISK_NEED = 256 * 2**20  # bytes: three checkpoints with optimiser state, the adapter, and some room
+LARGEST_MICRO_BATCH = 8
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
-def train(spec: TrainingSpec, stop_asked: Callable[[], bool], clock: Callable[[], float] = time.monotonic) -> None:
+def train(
+    spec: TrainingSpec, stop_asked: Callable[[], bool], clock: Callable[[], float] = time.monotonic
+) -> None:
     """Tune as `spec` says and leave what docs/contracts.md, section 4 promises under `spec.output`.
 
     Raises TrainerError for what people can mend, Stopped when `stop_asked` turned true and the work is saved.
@@ -32,15 +38,22 @@ def train(spec: TrainingSpec, stop_asked: Callable[[], bool], clock: Callable[[]
     progress = Progress(spec.output / "progress.jsonl", spec.train_steps, clock)
     progress.report("loading")
     _check_disk(spec.output)
-    prompt_format, train_rows, validation_rows = _read(spec)
+    _check_base_model(spec.base_model)
+    train_examples = read_examples(spec.train)
+    validation_examples = read_examples(spec.validation) if spec.validation else []
 
-    # Past this line seconds of imports: what is wrong with the data has been said by now.
+    # Past this line seconds of imports: what is wrong with the files has been said by now.
     import torch
 
     from hf_trainer.fast_paths import FastLoss
     from hf_trainer.trainer import Watcher
 
     torch.set_num_threads(spec.threads)
+    if stop_asked():
+        raise Stopped
+    prompt_format, longest = PromptFormat.load(spec.base_model), _context(spec.base_model)
+    train_rows = tokenise(train_examples, prompt_format, longest)
+    validation_rows = tokenise(validation_examples, prompt_format, longest)
     metrics = JsonLines(spec.output / "metrics.jsonl")
     watcher = Watcher(progress, metrics, spec.fingerprint(), stop_asked)
     trainer = _trainer(spec, prompt_format, train_rows, validation_rows, watcher)
@@ -50,8 +63,8 @@ def train(spec: TrainingSpec, stop_asked: Callable[[], bool], clock: Callable[[]
     trainer.fast = fast
     seen = min(len(train_rows), spec.train_steps * spec.batch_size)
     rows = [*train_rows, *validation_rows] if seen == len(train_rows) else validation_rows
-    for _ in fast.fill_cache(rows):
-        progress.report("caching")
+    for done in fast.fill_cache(rows):
+        progress.report("caching", rows=(done, len(rows)))
         if stop_asked():
             raise Stopped
 
@@ -65,35 +78,30 @@ def train(spec: TrainingSpec, stop_asked: Callable[[], bool], clock: Callable[[]
     progress.report("done", trainer.state.global_step)
 
 
-def _read(spec: TrainingSpec) -> tuple[PromptFormat, list[Row], list[Row]]:
-    for folder in (spec.base_model,):
-        if not (folder / "config.json").is_file():
-            raise TrainerError(f"{folder}: no base model here (config.json is missing)")
-    prompt_format = PromptFormat.load(spec.base_model)
-    longest = _context(spec.base_model)
-    train_rows = read_rows(spec.train, prompt_format, longest)
-    validation_rows = read_rows(spec.validation, prompt_format, longest) if spec.validation else []
-    return prompt_format, train_rows, validation_rows
-
-
 def _trainer(
-    spec: TrainingSpec, prompt_format: PromptFormat, train_rows: list[Row], validation_rows: list[Row], watcher: Any
+    spec: TrainingSpec,
+    prompt_format: PromptFormat,
+    train_rows: list[Row],
+    validation_rows: list[Row],
+    watcher: Any,
 ) -> Any:
     import torch
-    from datasets import Dataset
     from peft import LoraConfig
-    from transformers import AutoModelForCausalLM, EarlyStoppingCallback
+    from transformers import AutoModelForCausalLM, EarlyStoppingCallback, PrinterCallback
     from trl import SFTConfig
 
+    from datasets import Dataset
     from hf_trainer.layout import ATTENTION
     from hf_trainer.trainer import FastSFTTrainer
 
     recipe, accelerated = spec.recipe, torch.cuda.is_available()
     evaluated = bool(validation_rows)
+    at_once = spec.batch_size if accelerated else _micro_batch(spec.batch_size)
     arguments = SFTConfig(
         output_dir=str(spec.checkpoints),
         max_steps=spec.train_steps,
-        per_device_train_batch_size=spec.batch_size,
+        per_device_train_batch_size=at_once,
+        gradient_accumulation_steps=spec.batch_size // at_once,
         per_device_eval_batch_size=recipe.evaluation_batch_size,
         learning_rate=recipe.learning_rate * spec.learning_rate_multiplier,
         lr_scheduler_type=recipe.schedule,
@@ -110,12 +118,12 @@ def _trainer(
         metric_for_best_model="eval_loss" if evaluated else None,
         greater_is_better=False if evaluated else None,
         prediction_loss_only=True,
-        report_to=[],
+        report_to=_reports(),
         disable_tqdm=True,
         use_cpu=not accelerated,
         # Compute in float32 on a processor: without hardware for it, bfloat16 products are sixty times slower.
         bf16=accelerated,
-        gradient_checkpointing=False,
+        gradient_checkpointing=False,  # memory is not short, time is
         dataloader_pin_memory=accelerated,
         dataset_kwargs={"skip_prepare_dataset": True},
         max_length=None,
@@ -132,7 +140,7 @@ def _trainer(
         )
     except ValueError:  # a model without an attention interface keeps its own attention
         model = AutoModelForCausalLM.from_pretrained(str(spec.base_model), **options)
-    return FastSFTTrainer(
+    trainer = FastSFTTrainer(
         model=model,
         args=arguments,
         train_dataset=Dataset.from_list(_columns(train_rows)),
@@ -144,10 +152,14 @@ def _trainer(
             lora_alpha=recipe.alpha,
             lora_dropout=recipe.dropout,
             target_modules=list(recipe.target_modules),
-            layers_to_transform=_adapted_layers(model.config.get_text_config().num_hidden_layers, recipe.top_layers),
+            layers_to_transform=_adapted_layers(
+                model.config.get_text_config().num_hidden_layers, recipe.top_layers
+            ),
         ),
         callbacks=callbacks,
     )
+    trainer.remove_callback(PrinterCallback)  # metrics.jsonl has it all
+    return trainer
 
 
 def _adapted_layers(layers: int, top: int) -> list[int]:
@@ -162,7 +174,9 @@ def _leave(spec: TrainingSpec, trainer: Any, fast: Any, seconds: float) -> None:
     """Adapter, eval.json, and last the manifest."""
     state = trainer.state
     evaluations = [
-        {"step": entry["step"], "eval_loss": entry["eval_loss"]} for entry in state.log_history if "eval_loss" in entry
+        {"step": entry["step"], "eval_loss": entry["eval_loss"]}
+        for entry in state.log_history
+        if "eval_loss" in entry
     ]
     best = Path(state.best_model_checkpoint) if state.best_model_checkpoint else None
     best = best or spec.checkpoints / f"checkpoint-{state.global_step}"
@@ -198,9 +212,27 @@ def _leave(spec: TrainingSpec, trainer: Any, fast: Any, seconds: float) -> None:
     )
 
 
-def _context(folder: Path) -> int:
-    import json
+def _micro_batch(batch_size: int) -> int:
+    """How many rows go through the model at a time: activations of more than eight outgrow the processor's cache
+    and, in float32, the memory two jobs side by side may take. The step's loss and gradient are the same."""
+    return next(size for size in range(min(batch_size, LARGEST_MICRO_BATCH), 0, -1) if batch_size % size == 0)
 
+
+def _reports() -> list[str]:
+    """Tensorboard where Vertex names a folder for it and the container can write to it."""
+    folder = os.environ.get("AIP_TENSORBOARD_LOG_DIR")
+    if not folder or importlib.util.find_spec("tensorboard") is None:
+        return []
+    os.environ["TENSORBOARD_LOGGING_DIR"] = folder
+    return ["tensorboard"]
+
+
+def _check_base_model(folder: Path) -> None:
+    if not (folder / "config.json").is_file():
+        raise TrainerError(f"{folder}: no base model here (config.json is missing)")
+
+
+def _context(folder: Path) -> int:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     return int(config.get("max_position_embeddings", 2048))
 
@@ -208,5 +240,6 @@ def _context(folder: Path) -> int:
 def _check_disk(folder: Path) -> None:
     if (free := shutil.disk_usage(folder).free) < DISK_NEED:
         raise TrainerError(
-            f"{folder}: have {free / 2**20:.0f} MiB of free disk, need {DISK_NEED / 2**20:.0f} MiB", "resources"
+            f"{folder}: have {free / 2**20:.0f} MiB of free disk, need {DISK_NEED / 2**20:.0f} MiB",
+            "resources",
         )
