@@ -117,6 +117,12 @@ class Contents:
     def read(self, digest: str) -> bytes:
         return self.path(digest).read_bytes()
 
+    def sweep(self, used: set[str]) -> None:
+        """Remove contents that no object has: a kill came between the rename and the commit."""
+        for path in self.folder.glob("??/*"):
+            if path.name not in used:
+                path.unlink()
+
     def forget(self, digest: str) -> None:
         self.path(digest).unlink(missing_ok=True)
 

@@ -83,33 +83,43 @@ def stop(data: Path) -> bool:
 
     Unfinished jobs stay as they are: the next start goes on from their checkpoints.
     """
-    running = status(data)
-    if running is None:
+    note = _note(data)
+    # Whoever holds the folder's lock wrote the note: it is the emulator, even where it answers no more.
+    if note is None or not _locked(data):
         return False
+    pid = int(note["pid"])
     with contextlib.suppress(ProcessLookupError):
-        os.kill(running.pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + _STOP_SECONDS
     while _locked(data) and time.monotonic() < deadline:
         time.sleep(0.03)
     if _locked(data):
         with contextlib.suppress(ProcessLookupError):
-            os.kill(running.pid, signal.SIGKILL)
-    _reap(running.pid)
+            os.kill(pid, signal.SIGKILL)
+    _reap(pid)
     return True
 
 
 def status(data: Path) -> RunningEmulator | None:
     """The emulator that runs on a data folder and answers, if one does."""
     data = data.absolute()
-    try:
-        note = json.loads((data / "emulator.json").read_text())
-        options = EmulatorOptions.from_json(note["options"])
-    except (OSError, ValueError, KeyError):
+    note = _note(data)
+    if note is None:
         return None
+    options = EmulatorOptions.from_json(note["options"])
     answer = health(options.port)
     if answer is None or answer.get("data") != str(data) or answer.get("pid") != note["pid"]:
         return None
     return RunningEmulator(note["pid"], options, answer["startedAt"])
+
+
+def _note(data: Path) -> Json | None:
+    """What the emulator of a folder wrote of itself when it started."""
+    try:
+        note = json.loads((data / "emulator.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return note if isinstance(note, dict) and {"pid", "options"} <= set(note) else None
 
 
 def health(port: int, timeout: float = 2.0) -> Json | None:

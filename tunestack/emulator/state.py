@@ -144,6 +144,7 @@ class State:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_id: Callable[[], int] = lambda: 10**18 + secrets.randbelow(8 * 10**18),
     ) -> None:
+        # Here, not above: the runner's tasks use the services, and those use this module.
         from tunestack.emulator.pipelines.runner import Runner
         from tunestack.emulator.serving import PredictWorker
 
@@ -153,6 +154,9 @@ class State:
         self.documents: Documents = load()
         self.database = Database(options.data / "state.db")
         self.contents = Contents(options.data / "objects")
+        self.contents.sweep(
+            {digest for (digest,) in self.database.execute("SELECT DISTINCT digest FROM object")}
+        )
         self.projects = Projects(self.database)
         self.rows = Rows(self.database)
         self.policies = Policies(self.database)

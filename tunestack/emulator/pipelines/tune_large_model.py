@@ -13,7 +13,7 @@ import orjson
 
 from tunestack.emulator.contents import file_pieces
 from tunestack.emulator.errors import ApiError
-from tunestack.emulator.pipelines.runner import Run
+from tunestack.emulator.pipelines.run import Run
 from tunestack.emulator.pipelines.states import TaskFailed
 from tunestack.emulator.pipelines.training import Training
 from tunestack.emulator.services.storage import parse_gs_uri
@@ -122,7 +122,7 @@ async def upload_llm_model(run: Run) -> Json:
     artifact_uri = f"{run.output_uri}/tune/adapter"
     if state.rows.find(name) is None:
         base = parameters["large_model_reference"]
-        player = state.options.base_model.name if state.options.base_model else "a local model"
+        player = _player(state.options.base_model)
         labels = {
             **row.get("labels", {}),
             "google-vertex-llm-tuning-base-model-id": base.replace("@", "-"),
@@ -251,6 +251,13 @@ def write_artifact(run: Run, name: str, content: bytes | Path) -> None:
         raise TaskFailed("INVALID_ARGUMENT", str(error)) from None
     except ApiError as error:
         raise TaskFailed(error.status, f"gcs_output_directory {uri}: {error.message}") from None
+
+
+def _player(base_model: Path | None) -> str:
+    """The local base model's name, as its manifest or else its folder has it."""
+    if base_model is None:
+        return "a local model"
+    return str(_json_file(base_model / "manifest.json").get("name") or base_model.name)
 
 
 def _json_file(path: Path) -> Json:

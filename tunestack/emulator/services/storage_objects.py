@@ -104,6 +104,12 @@ def store(
     return body
 
 
+def forget_unused(state: State, digest: str) -> None:
+    """Remove a content that no object has (any more)."""
+    if not state.database.one("SELECT 1 FROM object WHERE digest = ? LIMIT 1", digest):
+        state.contents.forget(digest)
+
+
 def read(state: State, bucket: str, name: str) -> bytes:
     """The content of the live object."""
     return state.contents.read(digest_of(state, get_object(state, bucket, name)))
@@ -272,18 +278,13 @@ def _retire(state: State, bucket: Json, body: Json) -> None:
 
 def _remove(state: State, body: Json) -> None:
     digest = digest_of(state, body)
+    state.database.after_commit(lambda: forget_unused(state, digest))
     state.database.execute(
         "DELETE FROM object WHERE bucket = ? AND name = ? AND generation = ?",
         body["bucket"],
         body["name"],
         int(body["generation"]),
     )
-
-    def forget_unused() -> None:
-        if not state.database.one("SELECT 1 FROM object WHERE digest = ? LIMIT 1", digest):
-            state.contents.forget(digest)
-
-    state.database.after_commit(forget_unused)
 
 
 def _copied(call: Call) -> Json:

@@ -19,7 +19,7 @@ from tunestack.emulator.contents import Content, file_pieces
 from tunestack.emulator.errors import ApiError, invalid, not_found
 from tunestack.emulator.schema import Walk
 from tunestack.emulator.services.storage import get_bucket, shown_object
-from tunestack.emulator.services.storage_objects import store
+from tunestack.emulator.services.storage_objects import forget_unused, store
 
 Json = dict[str, Any]
 
@@ -112,7 +112,11 @@ async def _begin(call: Call) -> Reply:
 
 
 def _stored(call: Call, metadata: Json, content: Content, *, raw: bool = False) -> Json:
-    body = store(call.state, call.path["bucket"], _name(call, metadata), metadata, content, call.query)
+    try:
+        body = store(call.state, call.path["bucket"], _name(call, metadata), metadata, content, call.query)
+    except ApiError:
+        forget_unused(call.state, content.digest)
+        raise
     return body if raw else shown_object(call, body)
 
 
