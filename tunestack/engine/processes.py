@@ -77,12 +77,14 @@ class Child:
         environment: Mapping[str, str],
         on_stdout: Callable[[str], None],
         on_stderr: Callable[[str], None],
+        listens: bool = False,
     ) -> Child:
+        """Start a child; one that `listens` has a pipe for its stdin, the others have none."""
         process = await asyncio.create_subprocess_exec(
             *map(str, arguments),
             cwd=directory,
             env=dict(environment),
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE if listens else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
@@ -99,6 +101,15 @@ class Child:
     @property
     def returncode(self) -> int | None:
         return self._process.returncode
+
+    async def tell(self, text: str) -> None:
+        """Give a child that listens its one message, and close the pipe."""
+        stdin = self._process.stdin
+        assert stdin is not None  # noqa: S101 - it was started to listen
+        with contextlib.suppress(ConnectionError):  # it is gone; its exit status says more
+            stdin.write(text.encode())
+            await stdin.drain()
+            stdin.close()
 
     def signal(self, number: int) -> None:
         """Send a signal to the child and all it started; nothing happens when it is gone."""

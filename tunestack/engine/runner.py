@@ -1,9 +1,9 @@
 """The process that the Pulumi program runs in: what ``pulumi-language-python-exec`` is to the CLI.
 
 Started as ``python -P runner.py`` with the interpreter of the program's virtual environment, in the `main`
-folder; its one argument names a JSON file with everything else (configuration does not fit into environment
-variables: 128 KiB each). It stands alone, so that the program's environment needs only ``pulumi``.
-Only what `pulumi.runtime` exports is used, the same names as the official executor's.
+folder. It loads the SDK at once, and waits on stdin for a JSON document with everything else. It stands
+alone, so that the program's environment needs only ``pulumi``. Only what `pulumi.runtime` exports is used,
+the same names as the official executor's.
 """
 
 from __future__ import annotations
@@ -33,11 +33,13 @@ def user_traceback(program: str) -> str:
 
 def main() -> int:
     os.environ["GRPC_VERBOSITY"] = "NONE"
-    settings: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text())
-    program = settings["program"]
-
     import pulumi
     import pulumi.runtime
+
+    settings: dict[str, Any] = json.loads(sys.stdin.buffer.read() or b"null")
+    if settings is None:  # the engine thought better of it
+        return 0
+    program = settings["program"]
 
     # Three debug messages a resource that nobody sees cost half the time of a run.
     pulumi.log.debug = lambda *_arguments, **_options: None

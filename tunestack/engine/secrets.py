@@ -23,9 +23,9 @@ _PROBE = "pulumi"
 
 
 @lru_cache(maxsize=8)
-def _key(passphrase: str, salt: bytes) -> bytes:
+def _key(passphrase: str, salt: bytes, rounds: int) -> bytes:
     """Derived once a process: it takes a good part of a second by design."""
-    return hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt, ROUNDS, 32)
+    return hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt, rounds, 32)
 
 
 class PassphraseSecrets:
@@ -49,7 +49,7 @@ class PassphraseSecrets:
         self._random = random
         if state is None:
             salt = random(8)
-            self._cipher = AESGCM(_key(passphrase, salt))
+            self._cipher = AESGCM(_key(passphrase, salt, ROUNDS))
             self.state = f"v1:{_encode(salt)}:{self.encrypt_text(_PROBE)}"
             return
         try:
@@ -59,7 +59,7 @@ class PassphraseSecrets:
             salt = base64.b64decode(salt_text)
         except ValueError as error:
             raise StateError(f"malformed secrets provider state: {error}") from error
-        self._cipher = AESGCM(_key(passphrase, salt))
+        self._cipher = AESGCM(_key(passphrase, salt, ROUNDS))
         self.state = state
         try:
             right = self.decrypt_text(probe) == _PROBE

@@ -161,7 +161,7 @@ class Project:
         return result
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _cheap_passphrases() -> Iterator[None]:
     """A million rounds a stack would be most of the time; with the CLI they stay what they are."""
     if shutil.which("pulumi") is not None:
