@@ -78,8 +78,10 @@ def start(options: EmulatorOptions) -> RunningEmulator:
     raise _silent(log, f"it did not answer within {_READY_SECONDS:.0f} s")
 
 
-def stop(data: Path) -> bool:
+def stop(data: Path, wait_seconds: float = _STOP_SECONDS) -> bool:
     """Stop the emulator of a data folder, and every training process with it; whether there was one.
+
+    One that does not end within ``wait_seconds`` is killed.
 
     Unfinished jobs stay as they are: the next start goes on from their checkpoints.
     """
@@ -90,7 +92,7 @@ def stop(data: Path) -> bool:
     pid = int(note["pid"])
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + _STOP_SECONDS
+    deadline = time.monotonic() + wait_seconds
     while _locked(data) and time.monotonic() < deadline:
         time.sleep(0.03)
     if _locked(data):

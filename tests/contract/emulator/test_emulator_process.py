@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 from dataclasses import replace
 
 import httpx
+import psutil
 import pytest
 
 from tunestack.emulator import process
@@ -79,6 +81,13 @@ def test_a_second_server_on_the_same_folder_ends_with_a_message(emulator):
 def test_what_is_not_there_is_not_stopped(tmp_path):
     assert process.status(tmp_path) is None
     assert process.stop(tmp_path) is False
+
+
+def test_an_emulator_that_answers_no_more_is_stopped_all_the_same(start):
+    emulator = start()
+    os.kill(emulator.running.pid, signal.SIGSTOP)
+    assert process.stop(emulator.options.data, wait_seconds=0.2)
+    assert not psutil.pid_exists(emulator.running.pid)
 
 
 def test_health_says_who_answers(emulator):

@@ -107,6 +107,15 @@ def test_preconditions_protect_what_is_there(emulator):
     assert bucket.get_blob("x").generation > generation
 
 
+def test_a_refused_upload_leaves_no_content_behind(emulator):
+    bucket = emulator.bucket()
+    text = uuid.uuid4().hex
+    with pytest.raises(exceptions.PreconditionFailed):
+        bucket.blob("x").upload_from_string(text, if_generation_match=5)
+    contents = (path for path in (emulator.options.data / "objects").rglob("*") if path.is_file())
+    assert all(path.read_bytes() != text.encode() for path in contents)
+
+
 def test_a_versioned_bucket_keeps_what_was_overwritten_and_deleted(emulator):
     bucket = emulator.bucket()
     bucket.versioning_enabled = True
