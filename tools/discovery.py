@@ -55,7 +55,10 @@ SERVED: dict[str, tuple[str, ...]] = {
     "cloudresourcemanager.v3": ("projects",),
     "serviceusage.v1": ("operations", "services"),
 }
-_PROTOS = {"aiplatform.v1": "google.cloud.aiplatform_v1", "aiplatform.v1beta1": "google.cloud.aiplatform_v1beta1"}
+_PROTOS = {
+    "aiplatform.v1": "google.cloud.aiplatform_v1",
+    "aiplatform.v1beta1": "google.cloud.aiplatform_v1beta1",
+}
 
 
 def methods_of(node: Json) -> Iterator[Json]:
@@ -67,7 +70,9 @@ def methods_of(node: Json) -> Iterator[Json]:
 
 def prune_schema(schema: Json, numbers: dict[str, int] | None = None) -> Json:
     """The parts of a discovery schema that a check needs; ``numbers`` maps enum names to proto numbers."""
-    kept: Json = {key: schema[key] for key in ("type", "format", "$ref", "enum", "readOnly", "pattern") if key in schema}
+    kept: Json = {
+        key: schema[key] for key in ("type", "format", "$ref", "enum", "readOnly", "pattern") if key in schema
+    }
     description = schema.get("description", "").lstrip()
     if re.match(r"(\[?Output[ -]only|\[?OutputOnly)", description, re.IGNORECASE):
         kept["readOnly"] = True
@@ -157,7 +162,8 @@ def prune(document: str, source: Json) -> Json:
         kept = prune_schema({key: value for key, value in schema.items() if key != "properties"})
         if "properties" in schema:
             kept["properties"] = {
-                field: prune_schema(child, numbers.get((name, field))) for field, child in schema["properties"].items()
+                field: prune_schema(child, numbers.get((name, field)))
+                for field, child in schema["properties"].items()
             }
         schemas[name] = kept
         wanted |= set(references(kept)) - set(schemas)
@@ -170,7 +176,9 @@ def prune(document: str, source: Json) -> Json:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--check", action="store_true", help="fail if the files in the repository differ")
     options = parser.parse_args()
     cache = importlib.import_module("googleapiclient.discovery_cache")
