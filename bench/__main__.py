@@ -1,0 +1,36 @@
+"""Measures the project's goals: ``python -m bench [NAME …]``; without names, all of them, one after another."""
+
+from __future__ import annotations
+
+import argparse
+import runpy
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+BENCHES = {
+    "up": "warm `tunestack up` of the whole local stack, and an `up` that changes nothing",
+    "trainer_speed": "our trainer against TRL's own loop: seconds a step, largest difference of losses",
+    "quality": "both jobs over three seeds against base, TF-IDF and shuffled labels",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=__doc__,
+        epilog="\n".join(f"  {name:<14} {what}" for name, what in BENCHES.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(BENCHES)}")
+    chosen = parser.parse_args().names or list(BENCHES)
+    if unknown := [name for name in chosen if name not in BENCHES]:
+        parser.error(f"no bench {', '.join(unknown)}; there are {', '.join(BENCHES)}")
+    for name in chosen:
+        print(f"\n## {name}: {BENCHES[name]}\n", flush=True)
+        sys.argv = [str(HERE / f"{name}.py")]
+        runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()
