@@ -26,6 +26,11 @@ class Operations:
         new.refresh_before_update = old.refresh_before_update
         if equal(old.inputs, new.inputs):
             new.inputs = old.inputs  # with the ciphertexts it has
+        if set(new.dependencies) == set(old.dependencies):
+            new.dependencies = old.dependencies  # the SDK gives them in any order
+        for key, urns in new.property_dependencies.items():
+            if key in old.property_dependencies and set(urns) == set(old.property_dependencies[key]):
+                new.property_dependencies[key] = old.property_dependencies[key]
         new.import_id = new.import_id or old.import_id
         step = self._begin(Step("same", old, new))
         new.id, new.outputs = old.id, old.outputs
