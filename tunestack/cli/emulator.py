@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunestack.cli.project import Project, add_stack_argument, find_project
+from tunestack.spec.errors import Problem, TunestackError
 
 if TYPE_CHECKING:
     from tunestack.emulator.options import EmulatorOptions
@@ -107,6 +108,17 @@ def ensure_running(project: Project) -> dict[str, str]:
     from tunestack.emulator import process
 
     options = emulator_options(project)
-    process.start(options)
+    running = process.start(options)
+    if running.options.port != options.port:
+        raise TunestackError(
+            Problem(
+                "emulator-on-another-port",
+                f"the emulator of {options.data} runs, but not where stack {project.stack} looks for it",
+                f"Pulumi.{project.stack}.yaml",
+                have=running.url,
+                need=f"http://127.0.0.1:{options.port}",
+                fix="tunestack emulator stop, then the same command again",
+            )
+        )
     prepare_pulumi_home(project)
     return local_environment(project, options)
