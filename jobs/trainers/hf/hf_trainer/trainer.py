@@ -14,6 +14,7 @@ from hf_trainer import checkpoint
 from hf_trainer.data import IGNORED, Row
 from hf_trainer.fast_paths import FastLoss
 from hf_trainer.progress import JsonLines, Progress
+from hf_trainer.sampling import EvenSampler
 
 
 class FastSFTTrainer(SFTTrainer):  # type: ignore[misc]
@@ -34,6 +35,10 @@ class FastSFTTrainer(SFTTrainer):  # type: ignore[misc]
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         total, count = self.fast.total(_rows(inputs))
         return total / (count if num_items_in_batch is None else num_items_in_batch)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> EvenSampler:
+        labels = (train_dataset or self.train_dataset)["labels"]
+        return EvenSampler([tuple(t for t in row if t != IGNORED) for row in labels], self.args.seed)
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """No model card in checkpoints: the manifest says it all."""
