@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from tunestack.provider.resource import Call, Session
+from tunestack.vertex.client import resource_id
 from tunestack.vertex.errors import ResourceExhausted, ServiceFault
 from tunestack.vertex.pipeline_job import PipelineJob
 
@@ -77,7 +78,7 @@ async def follow(
         now = timing.monotonic()
         if job.state != state:
             state, line, spoke, pause = job.state, job.progress, now, pace.first
-            await call.log.info(f"{state} {job.name}")
+            await call.log.info(f"{state} {resource_id(job.name)}")
         elif show and now - spoke >= HEARTBEAT and not job.rule.terminal:
             line, spoke = job.progress, now
             await call.log.info(line)

@@ -69,7 +69,6 @@ class PipelineJobResource(Resource):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._keepers: defaultdict[str, set[str]] = defaultdict(set)
-        self._compared: dict[str, str] = {}
 
     # Pure
 
@@ -104,7 +103,6 @@ class PipelineJobResource(Resource):
 
     def seen(self, id_: str, urn: str, *, kept: bool) -> None:
         """Remembers which objects this update keeps: a renamed or forcibly replaced resource adopts the same job."""
-        self._compared[urn] = id_
         for holders in self._keepers.values():
             holders.discard(urn)
         if kept:
@@ -135,9 +133,6 @@ class PipelineJobResource(Resource):
         found = self.session.vertex.list_pipeline_jobs(spec.project, spec.location, label)
         # The label is looked at again: a server that ignores the filter must not hand us someone else's job.
         jobs = [job async for json in found if (job := PipelineJob(json)).spec_hash == hash_]
-        # A create after a comparison replaces: where it replaces a job that ended red, the retry was asked for.
-        replaced = self._compared.get(call.urn)
-        jobs = [job for job in jobs if job.name != replaced or job.rule.outcome is not Outcome.RED]
         models = set()
         for job in jobs:
             done = job.rule.outcome is Outcome.SUCCESS

@@ -316,21 +316,6 @@ async def test_what_did_not_succeed_is_red_and_stays_red_until_asked(
     assert list(vertex.jobs) == [id_]
 
 
-async def test_a_replacement_by_hand_is_a_retry_asked_for(engine: Any, new_engine: Any, vertex: Any) -> None:
-    vertex.states = ["FAILED"]
-    inputs = await declared(engine)
-    failure = await failure_of(engine, engine.create(JOB, inputs))
-    vertex.states = ["SUCCEEDED"]
-    second = await new_engine()
-    await second.configure(project="acme", endpoint=vertex.endpoint)
-    again = await declared(second)
-    await second.diff(JOB, failure.id, failure.outputs, inputs, again)
-    id_, outputs = await second.create(JOB, again)
-    await second.delete(JOB, failure.id, failure.outputs, inputs)
-    assert outputs["state"] == "SUCCEEDED"
-    assert list(vertex.jobs) == [id_]
-
-
 async def test_a_cause_that_a_retry_outlives_is_named(engine: Any, vertex: Any) -> None:
     vertex.states, vertex.error = ["FAILED"], {"code": 8, "message": "resources are insufficient in region"}
     failure = await failure_of(engine, engine.create(JOB, await declared(engine)))
