@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import grpc
 import grpc.aio
-from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
+from google.rpc import status_pb2
+from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from tunestack.engine.errors import EngineError, EngineRefused, PluginError
 from tunestack.engine.plugin import START_SECONDS, Plugin
