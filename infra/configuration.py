@@ -20,6 +20,7 @@ def read_stack(root: Path) -> StackSpec:
         ("regions", config.get_object),
         ("jobs", config.get_object),
         ("labels", config.get_object),
+        ("retry_failed", config.get_object),
         ("keep_models", config.get_bool),
         ("keep_data", config.get_bool),
     ):

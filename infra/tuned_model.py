@@ -14,6 +14,11 @@ from tunestack.provider import Evaluation, PipelineJob, Provider
 from tunestack.spec.stack import StackSpec
 
 
+def first_of_each_set(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the first sample of each held-out set."""
+    return list({sample["set"]: sample for sample in reversed(samples or [])}.values())
+
+
 class TunedModel(pulumi.ComponentResource):
     """One tuned, judged and served model."""
 
@@ -64,6 +69,7 @@ class TunedModel(pulumi.ComponentResource):
             service_account=environment.runner.email,
             labels={**stack.labels, "tuned-by": "tunestack", "job": name},
             identity=plan.identity,
+            retry_failed=name in stack.retry_failed,
             deletion_policy="ABANDON" if stack.keep_models else "DELETE",
             opts=inside.merge(pulumi.ResourceOptions(provider=provider, depends_on=environment.grants)),
         )
@@ -111,7 +117,8 @@ class TunedModel(pulumi.ComponentResource):
             "verdict": self.evaluation.verdict,
             "gate": self.evaluation.gate_results,
             "scores": self.evaluation.scores,
-            "samples": self.evaluation.samples,
+            # One a set: all of them are in the report.
+            "samples": self.evaluation.samples.apply(first_of_each_set),
             "report": self.evaluation.report_uri,
         }
         self.register_outputs({"model": self.job.model, "endpoint": self.job.endpoint})

@@ -104,7 +104,12 @@ class EmbeddedEngine:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, interrupt.trigger)
             with create_display(
-                kind, self._options.stack, sys.stdout, color=color, as_json=json_output
+                kind,
+                self._options.stack,
+                sys.stdout,
+                color=color,
+                as_json=json_output,
+                suppress_outputs=True,  # `up` ends with a summary of them, `tunestack outputs` shows them all
             ) as display:
                 result = await run(kind, self._options, display.event, interrupt=interrupt)
             if kind is Operation.PREVIEW:

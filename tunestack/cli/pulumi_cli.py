@@ -50,8 +50,8 @@ class PulumiCli:
         command = [self._executable, operation, "--stack", self._project.stack, "--color", color]
         if operation != "preview":
             command += ["--yes", "--skip-preview"]
-        if json_output:
-            command.append("--json")
+        # `up` ends with a summary of the outputs; `tunestack outputs` shows them all.
+        command.append("--json" if json_output else "--suppress-outputs")
         return _wait_for(command, self._project.root, self._environment)
 
     def preview_steps(self) -> list[dict[str, Any]]:

@@ -236,6 +236,7 @@ class TextDisplay(Display):
         self._clock = clock
         self._operation = operation
         self._preview = preview
+        self.suppress_outputs = False
         self._model = Model(clock)
         self._began = clock()
         heading = _HEADINGS[operation]
@@ -253,7 +254,8 @@ class TextDisplay(Display):
 
     def _ending(self) -> Iterator[Text]:
         yield from self._diagnostics()
-        yield from self._outputs()
+        if not self.suppress_outputs:
+            yield from self._outputs()
         yield from self._resources()
 
     def _diagnostics(self) -> Iterator[Text]:
@@ -474,6 +476,7 @@ def create_display(
     interactive: bool | None = None,
     as_json: bool = False,
     preview_only: bool = False,
+    suppress_outputs: bool = False,
     environment: Mapping[str, str] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Display:
@@ -487,6 +490,7 @@ def create_display(
         interactive: a live tree or not; None asks the stream.
         as_json: for machines.
         preview_only: of a refresh or destroy, only shown what it would do.
+        suppress_outputs: leave the stack's outputs out, as the CLI's flag of that name does.
         environment: in place of ``os.environ``.
         clock: seconds, monotonic.
     """
@@ -505,7 +509,9 @@ def create_display(
         markup=False,
     )
     live = terminal and environment.get("TERM") != "dumb" if interactive is None else interactive
-    return (TreeDisplay if live else LineDisplay)(operation, stack, console, clock, preview)
+    display = (TreeDisplay if live else LineDisplay)(operation, stack, console, clock, preview)
+    display.suppress_outputs = suppress_outputs
+    return display
 
 
 def preview_digest(result: OperationResult) -> dict[str, Any]:

@@ -25,17 +25,19 @@ class GateResult:
 
     @property
     def line(self) -> str:
-        """``PASS plain accuracy 0.90 ≥ 0.85 (base 0.00)``."""
+        """``PASS plain accuracy 0.90, needs ≥ 0.85 (base 0.00)``."""
         rule, base = self.rule, f"{self.base:.2f}"
         if rule.at_least is not None:
-            bound = f"≥ {rule.at_least:.2f} (base {base})"
+            need = f"≥ {rule.at_least:.2f} (base {base})"
         elif rule.at_most is not None:
-            bound = f"≤ {rule.at_most:.2f} (base {base})"
+            need = f"≤ {rule.at_most:.2f} (base {base})"
         elif rule.above_base is not None:
-            bound = f"≥ base {base} + {rule.above_base:.2f}"
+            need = f"≥ {self.base + rule.above_base:.2f} (base {base} + {rule.above_base:.2f})"
         else:
-            bound = f"≤ base {base} − {rule.below_base:.2f}"
-        return f"{'PASS' if self.passed else 'FAIL'} {rule.set} {rule.metric} {self.tuned:.2f} {bound}"
+            below = rule.below_base or 0.0
+            need = f"≤ {self.base - below:.2f} (base {base} − {below:.2f})"
+        metric = rule.metric.replace("_", " ")
+        return f"{'PASS' if self.passed else 'FAIL'} {rule.set} {metric} {self.tuned:.2f}, needs {need}"
 
 
 def apply_rule(rule: GateRule, scores: Mapping[str, Scores]) -> GateResult:

@@ -257,8 +257,8 @@ def _results(judgement: Judgement, sets: Sequence[HeldOutSet], report_uri: str) 
 
 
 def _failures(lines: Sequence[str]) -> list[str]:
-    """The gate's lines, those that failed first: engines show the first reason most."""
-    return sorted(lines, key=lambda line: not line.startswith("FAIL")) or ["the gate did not pass"]
+    """Why the gate did not pass; the rules that hold are on the resource's row and in the report."""
+    return [line for line in lines if line.startswith("FAIL")] or ["the gate did not pass"]
 
 
 def _cross_problems(inputs: Properties) -> list[PropertyProblem]:

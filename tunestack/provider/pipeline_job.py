@@ -427,5 +427,6 @@ def _red(job: PipelineJob) -> str:
     hint = f" A retry may help: {cause}." if cause else ""
     return (
         f"{resource_id(job.name)} ended {job.state}{words}.{hint} "
-        "It is not submitted again by itself: change the job, or set retryFailed: true"
+        "It is not submitted again by itself: change the job, or ask for it "
+        "with retryFailed (stack configuration: tunestack:retry_failed)"
     )

@@ -79,7 +79,7 @@ async def test_a_better_model_passes_and_the_report_tells_why(engine: Any, verte
         "majority": 0.5,
     }
     assert outputs["scores"]["plain"]["rows"] == 40
-    assert outputs["gateResults"][0] == "PASS plain accuracy 1.00 ≥ 0.85 (base 0.00)"
+    assert outputs["gateResults"][0] == "PASS plain accuracy 1.00, needs ≥ 0.85 (base 0.00)"
     assert outputs["samples"][0] == {
         "set": "plain",
         "input": "Classify: text 0",
@@ -88,7 +88,7 @@ async def test_a_better_model_passes_and_the_report_tells_why(engine: Any, verte
         "reference": "no_sarcasm",
     }
     report = vertex.objects[outputs["reportUri"]].decode()
-    assert "PASS plain accuracy 1.00 ≥ 0.85" in report
+    assert "PASS plain accuracy 1.00, needs ≥ 0.85" in report
     assert "played by a dwarf" in report
     rows = json.loads(vertex.objects[outputs["reportUri"].replace(".md", ".json")])["sets"][0]["rows"]
     assert len(rows) == 40
@@ -103,7 +103,7 @@ async def test_a_failed_gate_is_red_keeps_the_scores_and_is_judged_again(engine:
     vertex.replies = lambda name, text: "sarcasm"
     inputs = await declared(engine)
     failure = await failed_gate(engine, engine.create(EVALUATION, inputs))
-    assert failure.reasons[0] == "FAIL plain accuracy 0.50 ≥ 0.85 (base 0.50)"
+    assert failure.reasons[0] == "FAIL plain accuracy 0.50, needs ≥ 0.85 (base 0.50)"
     assert failure.outputs["scores"]["plain"]["tuned"]["accuracy"] == 0.5
     assert await engine.diff(EVALUATION, failure.id, failure.outputs, inputs, inputs) == (
         {"verdict": "UPDATE"},

@@ -23,12 +23,15 @@ SCORES = {"plain": {"tuned": {"accuracy": 0.9, "copies": 0.1}, "base": {"accurac
 @pytest.mark.parametrize(
     ("rule", "line"),
     [
-        ({"metric": "accuracy", "at_least": 0.85}, "PASS plain accuracy 0.90 ≥ 0.85 (base 0.00)"),
-        ({"metric": "accuracy", "at_least": 0.95}, "FAIL plain accuracy 0.90 ≥ 0.95 (base 0.00)"),
-        ({"metric": "copies", "at_most": 0.05}, "FAIL plain copies 0.10 ≤ 0.05 (base 0.65)"),
-        ({"metric": "accuracy", "above_base": 0.9}, "PASS plain accuracy 0.90 ≥ base 0.00 + 0.90"),
-        ({"metric": "copies", "below_base": 0.5}, "PASS plain copies 0.10 ≤ base 0.65 − 0.50"),
-        ({"metric": "copies", "below_base": 0.6}, "FAIL plain copies 0.10 ≤ base 0.65 − 0.60"),
+        ({"metric": "accuracy", "at_least": 0.85}, "PASS plain accuracy 0.90, needs ≥ 0.85 (base 0.00)"),
+        ({"metric": "accuracy", "at_least": 0.95}, "FAIL plain accuracy 0.90, needs ≥ 0.95 (base 0.00)"),
+        ({"metric": "copies", "at_most": 0.05}, "FAIL plain copies 0.10, needs ≤ 0.05 (base 0.65)"),
+        (
+            {"metric": "accuracy", "above_base": 0.9},
+            "PASS plain accuracy 0.90, needs ≥ 0.90 (base 0.00 + 0.90)",
+        ),
+        ({"metric": "copies", "below_base": 0.5}, "PASS plain copies 0.10, needs ≤ 0.15 (base 0.65 − 0.50)"),
+        ({"metric": "copies", "below_base": 0.6}, "FAIL plain copies 0.10, needs ≤ 0.05 (base 0.65 − 0.60)"),
     ],
 )
 def test_a_line_of_the_gate_reads_as_a_person_would_say_it(rule: dict[str, Any], line: str) -> None:
