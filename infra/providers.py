@@ -21,7 +21,7 @@ def gcp_provider(region: str, stack: StackSpec, opts: pulumi.ResourceOptions) ->
         region=region,
         # A static token keeps the real plugin from looking for an account; a foreign universe domain makes every
         # service without an endpoint below fail closed instead of reaching Google.
-        access_token="local",
+        access_token="local",  # noqa: S106 - no secret: the emulator takes any token
         universe_domain="local.invalid",
         user_project_override=False,
         storage_custom_endpoint=f"{base}/storage/v1/",

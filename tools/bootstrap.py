@@ -153,11 +153,8 @@ def find_uv() -> str | None:
         only_uv = Path(folder) / "uv.txt"
         only_uv.write_text("".join(text for name, text in locked_requirements() if name == "uv"))
         try:
-            run(
-                [python(), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-                + ["--require-hashes", "-r", str(only_uv)],
-                show=False,
-            )
+            install_uv = [python(), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            run([*install_uv, "--no-deps", "--require-hashes", "-r", str(only_uv)], show=False)
         except subprocess.CalledProcessError:
             say("uv cannot be had here; going on with pip, which takes minutes where uv takes seconds")
             return None

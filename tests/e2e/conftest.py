@@ -130,7 +130,7 @@ def quicken(project: LocalProject) -> None:
         held_out.write_text("".join(held_out.read_text().splitlines(keepends=True)[:4]))
     job = project.root / "jobs" / "sarcasm-classification.yaml"
     head, _, _ = job.read_text().partition("gate:")
-    lines = [f"train_steps: 4" if line.startswith("train_steps") else line for line in head.splitlines()]
+    lines = ["train_steps: 4" if line.startswith("train_steps") else line for line in head.splitlines()]
     gate = "gate:\n  - {set: plain, metric: accuracy, at_least: 0.0}\n"
     job.write_text("\n".join(lines).replace("interval: 20", "interval: 2") + "\n" + gate)
 
