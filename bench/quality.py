@@ -26,7 +26,7 @@ import yaml
 from tunestack.dataset import compile_dataset
 from tunestack.evaluation.classification import classification_scores
 from tunestack.evaluation.generation import generation_scores
-from tunestack.spec import load_dataset
+from tunestack.spec.dataset import load_dataset
 
 ROOT = Path(__file__).parents[1]
 TRAINER = ROOT / "jobs" / "trainers" / "hf"
