@@ -87,10 +87,8 @@ def main() -> int:
     job = quality.load_jobs()[options.job]
     with tempfile.TemporaryDirectory() as folder:
         results = {}
+        spec = quality.write_spec(job, Path(folder), seed=0, train_steps=options.steps, validation=None)
         for name, flags in (("plain TRL", ["--plain"]), ("ours", [])):
-            output = Path(folder) / name.replace(" ", "-")
-            output.mkdir()
-            spec = quality.write_spec(job, output, seed=0, train_steps=options.steps, validation=None)
             command = [sys.executable, __file__, "--measure", str(spec), *flags]
             answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             results[name] = json.loads(answer.splitlines()[-1])

@@ -36,7 +36,7 @@ class Recipe:
     """
 
     rank: int = 16
-    alpha: int = 16
+    alpha: int = 32
     dropout: float = 0.0
     top_layers: int = 15
     target_modules: list[str] = field(default_factory=lambda: list(ATTENTION_AND_MLP))
