@@ -90,7 +90,9 @@ class TunedModel(pulumi.ComponentResource):
             opts=inside.merge(pulumi.ResourceOptions(provider=provider)),
         )
         pulumi.log.info(
-            f"{plan.steps.sentence()} on {plan.accelerator.description} in {job.region}", self.job
+            f"{plan.steps.sentence()} on {plan.accelerator.description} in {job.region}",
+            self.job,
+            ephemeral=True,
         )
 
         self.summary: dict[str, Any] = {

@@ -35,10 +35,10 @@ def show_summary(outputs: Mapping[str, Any], console: Console, *, seconds: float
     console.print(Rule(f"[bold]What stands now[/bold]{took}", align="left", style="dim"))
     for region, environment in environments.items():
         console.print(
-            f"  [bold]{region}[/bold]  {environment.get('accelerator', '')}, data stays in the "
-            f"{environment.get('data_residency', '?')} · {environment.get('datasets_bucket', '')} · "
-            f"{environment.get('pipelines_bucket', '')}",
+            f"  [bold]{region:<13}[/bold]  {environment.get('accelerator', '')}, data stays in the "
+            f"{environment.get('data_residency', '?')} · {environment.get('datasets_bucket', '')}",
             highlight=False,
+            soft_wrap=True,
         )
     for name, model in models.items():
         console.print()
@@ -83,7 +83,7 @@ def _model(name: str, model: Mapping[str, Any]) -> list[RenderableType]:
         ("tuned", "right"),
     ):
         table.add_column(title, justify="right" if justify == "right" else "left")
-    for held, scores in (model.get("scores") or {}).items():
+    for held, scores in _gated_first(model):
         base, tuned = scores.get("base") or {}, scores.get("tuned") or {}
         first = True
         for metric, better in METRICS.items():
@@ -103,7 +103,7 @@ def _model(name: str, model: Mapping[str, Any]) -> list[RenderableType]:
     for sample in (model.get("samples") or [])[:1]:
         parts.append(
             Text.assemble(
-                "  “", (str(sample.get("input", "")), "italic"), "”\n",
+                "  “", (_question(str(sample.get("input", ""))), "italic"), "”\n",
                 ("    base   ", "dim"), _clipped(str(sample.get("base", ""))), "\n",
                 ("    tuned  ", "dim"), (_clipped(str(sample.get("tuned", ""))), "bold"),
             )
@@ -112,6 +112,18 @@ def _model(name: str, model: Mapping[str, Any]) -> list[RenderableType]:
         if not str(line).startswith("PASS"):
             parts.append(Text(f"  {line}", style="red"))
     return parts
+
+
+def _gated_first(model: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the held-out sets, those that the gate judges before those that are only reported."""
+    judged = [str(line).split(" ")[1] for line in model.get("gate") or [] if " " in str(line)]
+    scores: Mapping[str, Mapping[str, Any]] = model.get("scores") or {}
+    return sorted(scores.items(), key=lambda entry: (entry[0] not in judged, entry[0]))
+
+
+def _question(prompt: str) -> str:
+    """Return what a prompt asks about: its last paragraph, without the word that introduces it."""
+    return prompt.rstrip().rpartition("\n\n")[2].removeprefix("Text: ")
 
 
 def _next_steps(models: Mapping[str, Any], console: Console) -> None:
