@@ -145,3 +145,26 @@ def tiny_base_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         timeout=120,
     )
     return folder
+
+
+@pytest.fixture
+def real_project(tmp_path: Path) -> Iterator[LocalProject]:
+    """The classification job on SmolLM2, on few rows."""
+    base_model = ROOT / ".tunestack" / "base-models" / "smollm2-135m-instruct"
+    assert (base_model / "manifest.json").exists(), "run `make setup`: it makes the base model"
+    project = copy_project(tmp_path, port=free_port())
+    project.environment = {"TUNESTACK_BASE_MODEL": str(base_model), "TUNESTACK_ENGINE": "embedded"}
+    project.edit(
+        "Pulumi.local.yaml",
+        "jobs: [sarcasm-classification, sarcasm-generation]",
+        "jobs: [sarcasm-classification]",
+    )
+    project.edit("datasets/sarcasm-classification/dataset.yaml", "validation: 48", "validation: 8")
+    dataset = tmp_path / "datasets" / "sarcasm-classification"
+    for file, rows in (
+        (dataset / "records.jsonl", 48),
+        *((each, 6) for each in (dataset / "held-out").glob("*.jsonl")),
+    ):
+        file.write_text("".join(file.read_text().splitlines(keepends=True)[:rows]))
+    yield project
+    project.run("emulator", "stop", status=None)
