@@ -134,13 +134,22 @@ def release_dead_locks(state: Path, stack: str) -> None:
     The CLI's file backend locks by files that name host and process (pulumi/pkg/backend/diy/lock.go), and a killed
     CLI leaves its lock behind. Elsewhere only `pulumi cancel` may decide that; on this machine's own disk we know.
     """
-    import psutil
-
     for lock in (state / ".pulumi" / "locks").glob(f"organization/*/{stack}/*.json"):
         try:
             holder = json.loads(lock.read_text())
             here = holder.get("hostname") == socket.gethostname()
-            if here and not psutil.pid_exists(int(holder["pid"])):
+            if here and not _lives(int(holder["pid"])):
                 lock.unlink(missing_ok=True)
         except (OSError, ValueError, KeyError):
             continue  # being written or removed right now, or not a lock: the CLI will say
+
+
+def _lives(pid: int) -> bool:
+    """Say whether ``pid`` is a Pulumi CLI at work: neither gone, nor ended and not yet reaped, nor a reused number."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and "pulumi" in process.name()
+    except psutil.NoSuchProcess:
+        return False

@@ -13,6 +13,7 @@ import os
 import re
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -190,13 +191,14 @@ class Model:
         return "message", row
 
 
-class Display:
+class Display(ABC):
     """Takes events, shows them, and prints what remains to be said at the end."""
 
+    @abstractmethod
     def event(self, event: Mapping[str, Any]) -> None:
-        raise NotImplementedError
+        """Take one event, in the shape of ``pulumi up --json``."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most displays have nothing left to say
         """The operation is over."""
 
     def __enter__(self) -> Self:
