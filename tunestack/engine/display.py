@@ -74,6 +74,10 @@ _HEADINGS: Final = {
 _FRACTION: Final = re.compile(r"(\d{1,3}(?:[.,]\d+)?)\s?%")
 
 
+WIDTH_FOR_WHOLE_TYPES = 170
+"""Columns from which on the tree has room for ``gcp:storage:Bucket`` beside the progress of a job."""
+
+
 @dataclass
 class Row:
     """One resource on the screen."""
@@ -416,19 +420,22 @@ class TreeDisplay(TextDisplay):
             return Text("    starting the program and its providers …", style="dim")
         now = self._clock()
         branches = list(_tree(rows))
+        # Where room is short, the progress of what runs is worth more than the package of its type.
+        narrow = self._console.width < WIDTH_FOR_WHOLE_TYPES
+        types = [branch + (row.type.rpartition(":")[2] if narrow else row.type) for row, branch in branches]
+        statuses = [row.status(now, self._preview) for row, _ in branches]
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", expand=False)
         table.add_column("", no_wrap=True, width=2)
-        for title, texts in (
-            ("Type", [branch + row.type for row, branch in branches]),
-            ("Name", [row.name for row, _ in branches]),
-            ("Plan" if self._preview else "Status", [row.status(now, self._preview) for row, _ in branches]),
+        for title, texts, most in (
+            ("Type", types, 44),
+            ("Name", [row.name for row, _ in branches], 26 if narrow else 44),
+            ("Plan" if self._preview else "Status", statuses, 44),
         ):
-            # Where room is short it is the info column's that goes first.
             table.add_column(
-                title, no_wrap=True, overflow="ellipsis", min_width=min(max(map(len, texts)), 44)
+                title, no_wrap=True, overflow="ellipsis", min_width=min(max(map(len, texts)), most)
             )
         table.add_column("Info", no_wrap=True, overflow="ellipsis", ratio=1)
-        for row, branch in branches:
+        for (row, _), type_, status in zip(branches, types, statuses, strict=True):
             style = "red" if row.state == "failed" else STYLES.get(row.op, "dim")
             info = Text(row.difference, style="dim")
             if row.fraction is not None and row.state == "running" and not finished:
@@ -439,15 +446,15 @@ class TreeDisplay(TextDisplay):
                 )
             table.add_row(
                 Text(_SYMBOLS.get(row.op, ""), style=style),
-                Text(branch + row.type),
+                Text(type_),
                 Text(row.name),
-                Text(row.status(now, self._preview), style=style),
+                Text(status, style=style),
                 info,
             )
         return table
 
 
-def _bar(fraction: float, width: int = 20) -> Text:
+def _bar(fraction: float, width: int = 10) -> Text:
     filled = round(fraction * width)
     return Text("━" * filled, style="green").append("━" * (width - filled), style="dim")
 
