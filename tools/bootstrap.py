@@ -199,11 +199,11 @@ def python() -> str:
 
 
 def run(command: list[str], show: bool = True) -> None:
-    """Run ``command``; on failure show what it said and stop, without our own traceback."""
+    """Run ``command``; what it says on standard error is shown. Stop where it fails, without our own traceback."""
     if not show:
         subprocess.run(command, check=True, capture_output=True)
         return
-    done = subprocess.run(command, check=False)
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
     if done.returncode:
         fail(
             "setup-failed",
