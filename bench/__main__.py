@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -26,10 +26,11 @@ def main() -> None:
     chosen = parser.parse_args().names or list(BENCHES)
     if unknown := [name for name in chosen if name not in BENCHES]:
         parser.error(f"no bench {', '.join(unknown)}; there are {', '.join(BENCHES)}")
+    missed = 0
     for name in chosen:
         print(f"\n## {name}: {BENCHES[name]}\n", flush=True)
-        sys.argv = [str(HERE / f"{name}.py")]
-        runpy.run_path(sys.argv[0], run_name="__main__")
+        missed += subprocess.run([sys.executable, str(HERE / f"{name}.py")], check=False).returncode != 0
+    raise SystemExit(1 if missed else 0)
 
 
 if __name__ == "__main__":
