@@ -149,7 +149,7 @@ def resolve(
                 f"job {job.name}: Google retired {job.base_model} on {base_model.retired}; it can no longer be tuned",
                 where("base_model"),
                 have=f"{job.base_model} on stack {stack.name} (Google)",
-                need=f"a model that is offered, such as {base_model.replacement} (its backend, managed, is yet to come)",
+                need=f"a model that is offered, such as {base_model.replacement} (its backend, managed, is to come)",
                 fix="tune on the local stack (`make up`), where an emulator plays this model",
             )
         )
