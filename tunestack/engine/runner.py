@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+REFUSAL = "the embedded engine does not implement"  # the words of errors.EngineRefused
 MESSAGE_SHOWN = 32  # exit code: the error has been shown already (the CLI's own convention)
 
 
@@ -77,7 +78,9 @@ def main() -> int:
     except pulumi.RunError as error:
         pulumi.log.error(str(error))
         return 1
-    except Exception:
+    except Exception as error:
+        if REFUSAL in str(error):  # the engine has told it already, by name
+            return MESSAGE_SHOWN
         shown = user_traceback(str(Path(program).resolve()))
         pulumi.log.error("Program failed with an unhandled exception:\n" + shown)
         return MESSAGE_SHOWN
