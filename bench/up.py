@@ -22,6 +22,7 @@ GOAL_UNCHANGED_SECONDS = 5.0
 
 
 def main() -> None:
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="tunestack-bench-") as folder:
         project = copy_project(Path(folder))
         try:
@@ -31,7 +32,7 @@ def main() -> None:
         finally:
             tunestack(project, "emulator", "stop")
     print(
-        f"processors: {os.cpu_count()}, load before: {os.getloadavg()[0]:.1f} (the goals are for 2 quiet cores)\n"
+        f"processors: {os.cpu_count()}, load before: {load:.1f} (the goals are for 2 quiet cores)\n"
     )
     print("| what | seconds | goal |\n|---|---|---|")
     print(f"| `up`, both models tuned, judged, deployed | {build:.0f} | ≤ {GOAL_BUILD_SECONDS:.0f} |")
