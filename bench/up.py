@@ -31,9 +31,7 @@ def main() -> None:
             models = json.loads(tunestack(project, "outputs", "--json").stdout)["models"]
         finally:
             tunestack(project, "emulator", "stop")
-    print(
-        f"processors: {os.cpu_count()}, load before: {load:.1f} (the goals are for 2 quiet cores)\n"
-    )
+    print(f"processors: {os.cpu_count()}, load before: {load:.1f} (the goals are for 2 quiet cores)\n")
     print("| what | seconds | goal |\n|---|---|---|")
     print(f"| `up`, both models tuned, judged, deployed | {build:.0f} | ≤ {GOAL_BUILD_SECONDS:.0f} |")
     median = sorted(unchanged)[1]
