@@ -23,11 +23,14 @@ class Chunk:
     ``texts``: the JSON text of each record as bytes, with its line end where it has one (blank lines are there
     too, so that they can be found). ``lines``: the number of the line, from 1, where each record begins; for
     Parquet the number of the row. ``columns``: the column, from 1, where each begins; None: all at 1.
+    ``faults``: rows that are none and gave no text, such as one of a table with too few cells: a finding each,
+    their lines counted as ``lines`` are.
     """
 
     texts: Sequence[bytes]
     lines: Sequence[int]
     columns: Sequence[int] | None = None
+    faults: Sequence[SourceFault] = ()
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,9 @@ class Block:
     """A piece of work that any process can do: the records that begin in bytes [start, end) of the source.
 
     ``number`` counts from 0 in the order of reading. Lines in what a block yields count from 1 within the block;
-    whoever folds the blocks in order adds the lines before it. Picklable.
+    whoever folds the blocks in order adds the lines before it: a block has as many lines as the last number in
+    ``lines`` of its last chunk that has any (JSON Lines: as many as it has texts), none without records.
+    Picklable.
     """
 
     source: Source
@@ -48,15 +53,22 @@ class Block:
 class Source(Protocol):
     """One file of records, wherever and whatever it is. Picklable."""
 
-    name: str  # as findings show it: the path or address as it was given
-    translated: (
-        bool  # the texts are not the file's own bytes (CSV, Parquet): a column within them means nothing
-    )
+    @property
+    def name(self) -> str:
+        """As findings show it: a path that can be opened from here, or the address."""
+        ...
+
+    @property
+    def translated(self) -> bool:
+        """Whether the texts are not the file's own bytes (CSV, Parquet): a column within them means nothing."""
+        ...
 
     def blocks(self, size: int = BLOCK_BYTES) -> Iterator[Block]:
         """The file cut into pieces of work of about ``size`` bytes, in order.
 
-        Raises OSError where it cannot be read, SourceFault where it is broken as a whole.
+        Raises OSError where it cannot be read; SourceFault where it is broken as a whole, after the blocks that
+        could be read all the same, its line counted from the start of the file; TunestackError for what a person
+        must mend before anything can be read.
         """
         ...
 
@@ -75,7 +87,10 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class SourceDigests:
-    """``blake3`` 64 hexadecimal digits; ``crc32c`` base64 as Cloud Storage gives it; ``generation`` of an object."""
+    """``blake3`` 64 hexadecimal digits; ``crc32c`` base64 as Cloud Storage gives it; ``generation`` of an object.
+
+    ``name`` is the path or address as it was given, without the folder it is relative to.
+    """
 
     name: str
     bytes: int
@@ -88,5 +103,5 @@ class SourceFault(Exception):
     """A source that is broken as a whole, at a place: a finding of its own."""
 
     def __init__(self, code: str, message: str, fix: str, line: int = 1, column: int = 1) -> None:
-        super().__init__(message)
+        super().__init__(code, message, fix, line, column)  # all of them, so that it can be pickled
         self.code, self.message, self.fix, self.line, self.column = code, message, fix, line, column
