@@ -6,16 +6,13 @@ under its digest is always whole; a folder that is there already and intact is l
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tunestack.dataset.aside import folder_aside, remove_aside, sync_folder
 from tunestack.dataset.check import ExaminedDataset, examine_dataset
-from tunestack.dataset.digest import CompiledFile, file_digest, write_lines
+from tunestack.dataset.digest import CompiledFile, DigestedFile, digest_of_parts, file_digest
 from tunestack.dataset.findings import DatasetRefused
 from tunestack.dataset.formats import supervised
 from tunestack.spec.errors import Problem, TunestackError
@@ -45,16 +42,21 @@ def compile_dataset(folder: Path, output: Path) -> CompiledDataset:
     home = output / dataset.spec.name
     try:
         home.mkdir(parents=True, exist_ok=True)
-        with _aside(home) as aside:
-            files = {name: write_lines(aside / f"{name}.jsonl", lines) for name, lines in _parts(dataset)}
-            digest = _digest_of(files)
-            _sync_folder(aside)
+        with folder_aside(home) as aside:
+            files = {}
+            for name, lines in _parts(dataset):
+                with DigestedFile(aside / f"{name}.jsonl") as file:
+                    for line in lines:
+                        file.write(line)
+                    files[name] = file.finish()
+            digest = digest_of_parts(files)
+            sync_folder(aside)
             _put(aside, home / digest, files)
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         problem = Problem("output-unwritable", f"cannot write the compiled dataset: {reason}", str(home))
         raise TunestackError(problem, exit_status=2) from error
-    files = {name: replace(file, path=home / digest / file.path.name) for name, file in files.items()}
+    files = {name: replace(file, path=home / digest / f"{name}.jsonl") for name, file in files.items()}
     return CompiledDataset(
         dataset.spec.name,
         digest,
@@ -84,36 +86,19 @@ def _parts(dataset: ExaminedDataset) -> Iterator[tuple[str, Iterator[bytes]]]:
         )
 
 
-def _digest_of(files: Mapping[str, CompiledFile]) -> str:
-    from blake3 import blake3
-
-    parts = "".join(f"{name} {files[name].digest}\n" for name in sorted(files))
-    return blake3(parts.encode()).hexdigest()
-
-
-@contextlib.contextmanager
-def _aside(home: Path) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix=".aside-", dir=home))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def _put(aside: Path, final: Path, files: Mapping[str, CompiledFile]) -> None:
     if final.exists():
         if _intact(final, files):
             return
         # Somebody changed what lies under a digest: it is worth nothing. It goes where the leftovers go.
-        final.rename(aside.parent / f"{aside.name}-damaged")
-        shutil.rmtree(aside.parent / f"{aside.name}-damaged", ignore_errors=True)
+        remove_aside(final)
     aside.chmod(0o755)
     try:
         aside.rename(final)
     except OSError:
         if not _intact(final, files):  # else another compilation of the same content was faster
             raise
-    _sync_folder(final.parent)
+    sync_folder(final.parent)
 
 
 def _intact(final: Path, files: Mapping[str, CompiledFile]) -> bool:
@@ -121,13 +106,4 @@ def _intact(final: Path, files: Mapping[str, CompiledFile]) -> bool:
         present = {path.name: file_digest(path) for path in final.iterdir()}
     except OSError:
         return False
-    return present == {file.path.name: file.digest for file in files.values()}
-
-
-def _sync_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # not every file system lets a folder be flushed
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    return present == {f"{name}.jsonl": file.digest for name, file in files.items()}

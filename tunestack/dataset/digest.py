@@ -4,44 +4,88 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+
+# Lines are written and digested this many bytes at a time: per line, the calls would cost more than the work.
+_BUFFER_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class CompiledFile:
-    """One compiled JSON Lines file.
+    """One compiled file: on this machine (``path``), or where it lies in a bucket (``uri`` and ``generation``).
 
     ``digest`` is BLAKE3 as 64 hexadecimal digits (`b3sum` gives the same); ``crc32c`` is base64 of the big-endian
     checksum, as Cloud Storage's JSON API gives it; ``bytes`` is the size.
     """
 
-    path: Path
+    path: Path | None
     rows: int
     digest: str
     crc32c: str
     bytes: int
+    uri: str | None = None
+    generation: int | None = None
 
 
-def write_lines(path: Path, lines: Iterable[bytes]) -> CompiledFile:
-    """Write the lines, flushed to the disk, and digest them in the same pass. Raises OSError."""
+class DigestedFile:
+    """A new file that is digested in the pass that writes it; flushed to the disk by `finish`. Raises OSError."""
+
+    def __init__(self, path: Path) -> None:
+        from blake3 import blake3
+
+        self.path = path
+        self.rows = self.bytes = 0
+        self._digest, self._checksum = blake3(), 0
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self._file = path.open("xb", buffering=0)
+
+    def write(self, line: bytes, rows: int = 1) -> None:
+        """Append bytes that hold ``rows`` lines."""
+        self._waiting.append(line)
+        self._waiting_bytes += len(line)
+        self.rows += rows
+        if self._waiting_bytes >= _BUFFER_BYTES:
+            self._put()
+
+    def finish(self) -> CompiledFile:
+        """What was written, once it is on the disk."""
+        self._put()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        checksum = base64.b64encode(self._checksum.to_bytes(4, "big")).decode()
+        return CompiledFile(self.path, self.rows, self._digest.hexdigest(), checksum, self.bytes)
+
+    def __enter__(self) -> DigestedFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def _put(self) -> None:
+        from google_crc32c import extend
+
+        content = b"".join(self._waiting)
+        self._waiting, self._waiting_bytes = [], 0
+        self.bytes += len(content)
+        self._digest.update(content)
+        self._checksum = extend(self._checksum, content)
+        rest = memoryview(content)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+
+
+def digest_of_parts(files: Mapping[str, CompiledFile]) -> str:
+    """One BLAKE3 over the parts of a dataset by name; it depends on their content alone."""
     from blake3 import blake3
-    from google_crc32c import extend
 
-    digest, checksum, rows, size = blake3(), 0, 0, 0
-    with path.open("xb") as file:
-        for line in lines:
-            file.write(line)
-            digest.update(line)
-            checksum = extend(checksum, line)
-            rows += 1
-            size += len(line)
-        file.flush()
-        os.fsync(file.fileno())
-    return CompiledFile(
-        path, rows, digest.hexdigest(), base64.b64encode(checksum.to_bytes(4, "big")).decode(), size
-    )
+    parts = "".join(f"{name} {files[name].digest}\n" for name in sorted(files))
+    return blake3(parts.encode()).hexdigest()
 
 
 def file_digest(path: Path) -> str:
