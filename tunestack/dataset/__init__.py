@@ -4,13 +4,14 @@ from tunestack.dataset.check import check_dataset, check_file, render_prompt
 from tunestack.dataset.compile import CompiledDataset, compile_dataset
 from tunestack.dataset.digest import CompiledFile
 from tunestack.dataset.findings import DatasetRefused, Finding
-from tunestack.dataset.report import json_report, terminal_report
+from tunestack.dataset.report import Report, json_report, terminal_report
 
 __all__ = [
     "CompiledDataset",
     "CompiledFile",
     "DatasetRefused",
     "Finding",
+    "Report",
     "check_dataset",
     "check_file",
     "compile_dataset",

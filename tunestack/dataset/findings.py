@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tunestack.spec.errors import Problem, TunestackError
 
-# In one exception, report or screen; the counts always cover everything.
+if TYPE_CHECKING:
+    from tunestack.dataset.report import Report
+
+# Findings of one code in a report, and of all codes in one exception or screen; the counts always cover everything.
 MOST_SHOWN = 1_000
 
 
@@ -88,19 +92,27 @@ CODES = {
 
 
 class DatasetRefused(TunestackError):
-    """A dataset with anything wrong in it. ``findings`` has everything; ``str()`` is the report for a terminal."""
+    """A dataset with anything wrong in it. ``report`` has everything; ``str()`` is the report for a terminal."""
 
-    def __init__(self, findings: Iterable[Finding]) -> None:
-        self.findings = sorted(findings)
+    def __init__(self, report: Report | Iterable[Finding]) -> None:
+        from tunestack.dataset.report import Report
+
+        self.report = report if isinstance(report, Report) else Report.of(report)
+        shown = self.report.findings[:MOST_SHOWN]
         problems = [
             Problem(found.code, found.message, found.where, have=found.excerpt, fix=found.fix)
-            for found in self.findings[:MOST_SHOWN]
+            for found in shown
         ]
-        if more := len(self.findings) - len(problems):
-            problems.append(Problem("more-findings", f"{more:,} findings more than these {MOST_SHOWN:,}"))
+        if more := self.report.total - len(shown):
+            problems.append(Problem("more-findings", f"{more:,} findings more than these {len(shown):,}"))
         super().__init__(*problems)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The report's: of each code the first 1,000, sorted."""
+        return self.report.findings
 
     def __str__(self) -> str:
         from tunestack.dataset.report import terminal_report
 
-        return terminal_report(self.findings)
+        return terminal_report(self.report)

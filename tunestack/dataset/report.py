@@ -1,38 +1,159 @@
-"""The report on a dataset's findings: for a terminal, grouped by what is wrong, and as JSON."""
+"""What a dataset's check found and counted, as one value: for a terminal, as JSON, as a page.
+
+A report says the same for any number of processes and any block size: findings are kept by their place and not by
+when they were found, and everything else is sums.
+"""
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from itertools import groupby
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from tunestack.dataset.findings import CODES, MOST_SHOWN, Finding
+from tunestack.dataset.rules import Ledger
+from tunestack.dataset.sources.source import SourceDigests
+from tunestack.dataset.statistics import Statistics
+
+_PLACE = operator.attrgetter("file", "line", "column", "code", "message", "path", "fix", "excerpt")
 
 
-def terminal_report(findings: Sequence[Finding]) -> str:
-    """Every finding on its line, grouped by code; beyond the first 1,000 only counts. Ends with what to do."""
-    if not findings:
-        return "The dataset is good: nothing was found."
-    return "\n".join(_lines(findings))
+@dataclass(frozen=True)
+class TokenFigures:
+    """Tokens of one part. ``low`` and ``high`` are the 95 % interval of ``total``; equal where it is exact.
+
+    ``method``: `exact` (every row counted by ``tokenizer``), `sample` (some rows counted by it, the rest by their
+    bytes) or `estimate` (no tokenizer: four characters a token, single rows may be off by half).
+    """
+
+    total: int
+    low: int
+    high: int
+    longest: int  # of one row: counted where exact, else the bound that its bytes prove
+    method: Literal["exact", "sample", "estimate"]
+    tokenizer: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The figure with how far it can be trusted."""
+        if self.method == "exact":
+            return f"{self.total:,} tokens, counted by {self.tokenizer}; the longest row has {self.longest:,}"
+        if self.method == "sample":
+            return f"{self.low:,} to {self.high:,} tokens (95 % interval), sampled with {self.tokenizer}"
+        return f"about {self.total:,} tokens: an estimate without a tokenizer, rows may be off by half"
 
 
-def json_report(findings: Sequence[Finding]) -> dict[str, Any]:
-    """`{"findings": […], "counts": {code: n}, "total": n}`; all findings, in the order of the files."""
+@dataclass
+class Report:
+    """All that is wrong with a dataset, and what it consists of.
+
+    ``findings``: of each code the first 1,000 by place, sorted; ``counts``: all of them, by code. ``statistics``
+    and ``tokens`` are by part (`train`, `validation`, `held-out-<set>`) or, for finished files, by file.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    statistics: dict[str, Statistics] = field(default_factory=dict)
+    sources: list[SourceDigests] = field(default_factory=list)
+    ledger: Ledger | None = None  # None where no rules apply: finished files
+    tokens: dict[str, TokenFigures] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, findings: Iterable[Finding]) -> Report:
+        """A report of nothing but these findings: all of them, capped and sorted here."""
+        everything = list(findings)
+        report = cls(counts=Counter(found.code for found in everything))
+        report.findings = first_by_code(everything)
+        return report
+
+    @property
+    def good(self) -> bool:
+        """Nothing was found."""
+        return not self.counts
+
+    @property
+    def total(self) -> int:
+        """How many findings there are, shown or not."""
+        return self.counts.total()
+
+    def merge(self, other: Report) -> None:
+        """Add another report; associative, and the same in any order."""
+        self.findings = first_by_code(self.findings + other.findings)
+        self.counts.update(other.counts)
+        for part, statistics in other.statistics.items():
+            self.statistics.setdefault(part, Statistics()).merge(statistics)
+        self.sources = sorted({*self.sources, *other.sources}, key=lambda source: source.name)
+        if other.ledger is not None:
+            self.ledger = self.ledger or Ledger()
+            self.ledger.merge(other.ledger)
+        self.tokens |= other.tokens
+
+
+def first_by_code(findings: Iterable[Finding], most: int = MOST_SHOWN) -> list[Finding]:
+    """Of each code the first ``most`` by place, sorted by place."""
+    seen: Counter[str] = Counter()
+    kept = []
+    for found in sorted(findings, key=_PLACE):
+        seen[found.code] += 1
+        if seen[found.code] <= most:
+            kept.append(found)
+    return kept
+
+
+def terminal_report(report: Report | Iterable[Finding]) -> str:
+    """Every finding on its line, grouped by code, and what to do; of a good dataset a few lines of figures.
+
+    At most 1,000 findings are listed, some of each code; the rest is counted.
+    """
+    report = report if isinstance(report, Report) else Report.of(report)
+    return "\n".join([verdict(report), *_figures(report)] if report.good else _findings(report))
+
+
+def json_report(report: Report | Iterable[Finding]) -> dict[str, Any]:
+    """`{"findings": […], "counts": {code: n}, "total": n, "statistics": …}`; the same for the same dataset."""
+    report = report if isinstance(report, Report) else Report.of(report)
     return {
-        "findings": [asdict(found) for found in sorted(findings)],
-        "counts": dict(sorted(Counter(found.code for found in findings).items())),
-        "total": len(findings),
+        "findings": [asdict(found) for found in report.findings],
+        "counts": dict(sorted(report.counts.items())),
+        "total": report.total,
+        "statistics": {part: each.as_json() for part, each in sorted(report.statistics.items())},
+        "sources": [asdict(source) for source in report.sources],
+        "ledger": report.ledger.as_json() if report.ledger else None,
+        "tokens": {part: asdict(figures) for part, figures in sorted(report.tokens.items())},
     }
 
 
-def _lines(findings: Sequence[Finding]) -> Iterator[str]:
-    counts = Counter(found.code for found in findings)
-    shown = sorted(sorted(findings)[:MOST_SHOWN], key=lambda found: list(CODES).index(found.code))
-    for code, group in groupby(shown, key=lambda found: found.code):
-        rows = list(group)
-        yield f"{code} · {_count(counts[code], 'finding')} · {CODES[code]}"
+def shares(counts: Mapping[str, int], most: int = MOST_SHOWN) -> dict[str, int]:
+    """How many of each to show so that all together are at most ``most``: what is rare is not crowded out."""
+    given, left = {}, most
+    for index, (name, count) in enumerate(sorted(counts.items(), key=lambda item: (item[1], item[0]))):
+        given[name] = min(count, left // (len(counts) - index))
+        left -= given[name]
+    return given
+
+
+def by_code(report: Report) -> dict[str, list[Finding]]:
+    """The findings by code: the codes in the order of CODES, the findings by place."""
+    order = {code: index for index, code in enumerate(CODES)}
+    groups: dict[str, list[Finding]] = {}
+    for found in sorted(report.findings, key=lambda found: order.get(found.code, len(order))):
+        groups.setdefault(found.code, []).append(found)
+    return groups
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 row`, `1,200 rows`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _findings(report: Report) -> Iterator[str]:
+    groups = by_code(report)
+    shown = shares({code: len(found) for code, found in groups.items()})
+    for code, group in groups.items():
+        rows = group[: shown[code]]
+        yield f"{code} · {counted(report.counts[code], 'finding')} · {CODES.get(code, '')}".rstrip(" ·")
         where = max(len(found.where) for found in rows)
         path = max(len(found.path) for found in rows)
         message = min(72, max(len(found.message) for found in rows))
@@ -41,21 +162,44 @@ def _lines(findings: Sequence[Finding]) -> Iterator[str]:
             fix = "" if one_fix else f"  → {found.fix}"
             line = f"  {found.where:<{where}}  {found.path:<{path}}  {found.message:<{message}}"
             yield f"{line}  {found.excerpt}{fix}".rstrip()
-        if counts[code] > len(rows):
-            yield f"  … and {counts[code] - len(rows):,} more"
+        if more := report.counts[code] - len(rows):
+            yield f"  … and {more:,} more"
         if one_fix:
             yield f"  fix: {rows[0].fix}"
         yield ""
-        del counts[code]
-    for code, count in counts.items():
-        yield f"{code} · {_count(count, 'finding')}, not shown · {CODES[code]}"
-    files = len({found.file for found in findings})
-    rows_hit = len({(found.file, found.line) for found in findings})
-    yield (
-        f"{_count(len(findings), 'finding')} in {_count(rows_hit, 'line')} of {_count(files, 'file')}. "
-        "Nothing is compiled until they are mended; then run the same command again."
-    )
+    yield f"{verdict(report)} Nothing is compiled until they are mended; then run the same command again."
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def verdict(report: Report) -> str:
+    """The whole report in one sentence."""
+    if report.good:
+        return "The dataset is good: nothing was found."
+    files = counted(len({found.file for found in report.findings}), "file")
+    if report.total > len(report.findings):  # which lines the others stand in was not kept
+        return f"{counted(report.total, 'finding')} in {files}."
+    lines = counted(len({(found.file, found.line) for found in report.findings}), "line")
+    return f"{counted(report.total, 'finding')} in {lines} of {files}."
+
+
+def _figures(report: Report) -> Iterator[str]:
+    """What a good dataset consists of, in a few lines."""
+    parts = sorted(report.statistics)
+    width = max(map(len, [*parts, "source"]), default=0)
+    for part in parts:
+        statistics = report.statistics[part]
+        lengths = ", ".join(
+            f"{name} {statistics.quantile(name, 0.5):,} characters (p95 {statistics.quantile(name, 0.95):,}, "
+            f"longest {max(histogram, default=0):,})"
+            for name, histogram in sorted(statistics.lengths.items(), key=lambda item: item[0] != "prompt")
+        )
+        yield f"  {part:<{width}}  {counted(statistics.rows, 'row')}{' · ' * bool(lengths)}{lengths}"
+        if statistics.labels and statistics.rows:
+            yield f"  {'':<{width}}  labels: " + ", ".join(
+                f"{label} {rows:,}" for label, rows in sorted(statistics.labels.items())
+            )
+        if part in report.tokens:
+            yield f"  {'':<{width}}  {report.tokens[part].sentence}"
+    if report.ledger is not None and not report.ledger.untouched:
+        yield f"  {'rules':<{width}}  {report.ledger.sentence()}"
+    for source in report.sources:
+        yield f"  {'source':<{width}}  {source.name} · {source.bytes:,} bytes · blake3 {source.blake3[:16]}"

@@ -296,7 +296,7 @@ conflicting-rows · 1 finding · a prompt has one answer
 def test_the_report_for_machines_has_the_same_findings_and_the_counts(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"input_text": "a", "output_text": ""}\n\n')
     report = json.loads(json.dumps(json_report(check_file(tmp_path / "rows.jsonl"))))
-    assert report == {
+    assert {key: report[key] for key in ("counts", "total", "findings")} == {
         "counts": {"blank-line": 1, "empty-text": 1},
         "total": 2,
         "findings": [
@@ -327,11 +327,13 @@ def test_the_report_for_machines_has_the_same_findings_and_the_counts(tmp_path: 
 def test_a_report_shows_a_thousand_findings_and_counts_them_all(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text("\n" * 1_500 + "[]\n" * 30)
     report = terminal_report(check_file(tmp_path / "rows.jsonl"))
-    assert report.count("the line is blank") == 1_000
+    assert report.count("the line is blank") == 970
     assert "blank-line · 1,500 findings" in report
-    assert "… and 500 more" in report
-    assert "not-an-object · 30 findings, not shown" in report
-    assert report.splitlines()[-1].startswith("1,530 findings in 1,530 lines of 1 file.")
+    assert "… and 530 more" in report
+    assert (
+        sum(line.endswith("[]") for line in report.splitlines()) == 30
+    )  # what is rare is not crowded out by what is frequent
+    assert report.splitlines()[-1].startswith("1,530 findings in 1 file.")
 
 
 def test_a_finished_file_is_checked_without_a_project(tmp_path: Path) -> None:
@@ -358,7 +360,8 @@ def test_a_refusal_of_very_many_rows_counts_those_it_does_not_list(
     (classification / "records.jsonl").write_text("\n" * 1_200)
     with pytest.raises(DatasetRefused) as refused:
         compile_dataset(classification, tmp_path / "out")
-    assert len(refused.value.findings) == 1_200
+    assert len(refused.value.findings) == 1_000
+    assert refused.value.report.counts == {"blank-line": 1_200}
     assert "200 findings more than these 1,000" in refused.value.problems[-1].message
 
 
