@@ -45,7 +45,7 @@ def check_file(path: Path, format: Literal["supervised"] = "supervised") -> list
     Raises TunestackError (exit status 2) where the file cannot be read.
     """
     try:
-        rows, findings = read_rows(path, supervised.SHAPE)
+        rows, findings = read_rows(path, Shape({supervised.PROMPT: "string", supervised.TARGET: "string"}))
     except OSError as error:
         problem = Problem(
             "file-unreadable", _reason(path.name, error), str(path), fix="give the path of a file"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from tunestack.dataset.explain import column_of
+from tunestack.dataset.explain import offset_of
 from tunestack.dataset.findings import Finding, quoted
 from tunestack.dataset.reader import Values, read_lines
 from tunestack.spec.suggestion import nearest
@@ -102,7 +102,7 @@ def placed(findings: Sequence[Finding], path: Path) -> list[Finding]:
     result = []
     for found in findings:
         if not found.column and found.line in lines:
-            column, excerpt = column_of(lines[found.line], found.path)
-            found = replace(found, column=column, excerpt=excerpt)
+            offset, excerpt = offset_of(lines[found.line], found.path)
+            found = replace(found, column=offset + 1, excerpt=excerpt)
         result.append(found)
     return result

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
+import msgspec
+
 from tunestack.dataset.findings import Finding, quoted
-from tunestack.dataset.positions import NotANumber, Positions, find_positions, member_path
-from tunestack.spec.suggestion import nearest
+from tunestack.dataset.formats.format import Violation
+from tunestack.dataset.misfits import as_type, misfits
+from tunestack.dataset.positions import Positions, find_positions
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_KINDS = {
-    dict: "an object",
-    list: "a list",
-    str: "text",
-    bool: "true or false",
-    int: "a number",
-    float: "a number",
-}
-
 # What the standard library's parser says, for people: message and fix by the start of its own words.
 _SYNTAX = {
     "Extra data": ("there is more after the record", "one record a line: put what follows on its own line"),
@@ -46,18 +41,19 @@ _SYNTAX = {
 
 
 class Defect(NamedTuple):
-    """A finding without its file and line."""
+    """A finding without its file and line. ``offset`` counts the characters of the record's text from 0."""
 
-    column: int
+    offset: int
     code: str
     path: str
     message: str
     fix: str
     excerpt: str = ""
 
-    def finding(self, file: str, line: int) -> Finding:
-        """The finding for the line where this was seen."""
-        return Finding(file, line, self.column, self.code, self.path, self.message, self.fix, self.excerpt)
+    def finding(self, file: str, line: int, column: int | None = None) -> Finding:
+        """The finding at ``line`` and ``column`` (see `place`); of a record that is a line, the line is enough."""
+        column = self.offset + 1 if column is None else column
+        return Finding(file, line, column, self.code, self.path, self.message, self.fix, self.excerpt)
 
 
 def not_json_lines(head: bytes) -> Defect | None:
@@ -65,62 +61,77 @@ def not_json_lines(head: bytes) -> Defect | None:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or (
         len(head) > 3 and 0 in head[:2] and head[:4].count(0) >= 2
     ):
-        return Defect(1, "encoding", "", "the file is UTF-16, not UTF-8", "iconv -f UTF-16 -t UTF-8")
+        return Defect(0, "encoding", "", "the file is UTF-16, not UTF-8", "iconv -f UTF-16 -t UTF-8")
     if head.startswith(b"\x1f\x8b"):
-        return Defect(1, "not-json-lines", "", "the file is compressed with gzip", "unpack it with gunzip")
+        return Defect(0, "not-json-lines", "", "the file is compressed with gzip", "unpack it with gunzip")
     if head.startswith(b"PAR1"):
-        return Defect(1, "not-json-lines", "", "the file is Parquet", "export it as JSON Lines")
+        return Defect(0, "not-json-lines", "", "the file is Parquet", "export it as JSON Lines")
     start = head.removeprefix(_BYTE_ORDER_MARK).lstrip(b" \t")
     if start.startswith(b"["):
-        return Defect(1, "not-json-lines", "$", "the file is a JSON list", "one record a line: jq -c '.[]'")
+        return Defect(0, "not-json-lines", "$", "the file is a JSON list", "one record a line: jq -c '.[]'")
     if re.match(rb"\{[ \t]*\r?\n", start):
         return Defect(
-            1, "not-json-lines", "$", "a record goes over several lines", "one record a line: jq -c ."
+            0, "not-json-lines", "$", "a record goes over several lines", "one record a line: jq -c ."
         )
     return None
 
 
-def explain(raw: bytes, columns: Mapping[str, str], refused: bool = True) -> list[Defect]:
-    """Every defect of one line (with its line end, if it has one), in the order of the line.
+def explain(
+    raw: bytes,
+    type_: Any,
+    refused: bool = True,
+    violations: Callable[[Any], Iterable[Violation]] | None = None,
+) -> list[Defect]:
+    """Every defect of the JSON text of one record (with its line end, if it has one), in the order of the text.
 
-    ``columns`` maps the name of each column to `string` or `list[string]`. With ``refused`` the line is known to
-    be bad, and the answer is never empty.
+    ``type_`` is what msgspec was asked to decode it as. ``violations`` gives the rules beyond the type that a
+    decoded record breaks; they are told too where nothing worse than a field too many keeps it from being decoded.
+    With ``refused`` the text is known to be bad, and the answer is never empty.
     """
-    defects = sorted(_defects(raw, columns))
+    defects: dict[tuple[int, str, str], Defect] = {}
+    for defect in _defects(raw, type_, violations):
+        defects.setdefault((defect.offset, defect.code, defect.path), defect)
     if refused and not defects:
-        defects = [Defect(1, "json-syntax", "$", "the record cannot be decoded", "write the record anew")]
-    return defects
+        return [Defect(0, "json-syntax", "$", "the record cannot be decoded", "write the record anew")]
+    return sorted(defects.values())
 
 
-def column_of(raw: bytes, path: str) -> tuple[int, str]:
-    """Column and excerpt of the value at ``path`` in a good line; of the line's start where it has none."""
+def place(raw: bytes, offset: int, line: int = 1, column: int = 1) -> tuple[int, int]:
+    """Line and column of the character ``offset`` of a record's text that begins at ``line`` and ``column``."""
+    before = raw.decode("utf-8", "replace")[:offset]
+    last = before.rfind("\n")
+    return (line, column + offset) if last < 0 else (line + before.count("\n"), offset - last)
+
+
+def offset_of(raw: bytes, path: str) -> tuple[int, str]:
+    """Offset and excerpt of the value at ``path`` in a good record; of what holds it, where there is none."""
     text = raw.decode("utf-8", "replace")
-    at = find_positions(text).values.get(path, 0)
-    return at + 1, _excerpt(text, at)
+    at = _nearest_offset(find_positions(text), path)
+    return at, _excerpt(text, at)
 
 
-def _defects(raw: bytes, columns: Mapping[str, str]) -> Iterator[Defect]:
+def _defects(raw: bytes, type_: Any, violations: Any) -> Iterator[Defect]:
     offset = 0
     if raw.startswith(_BYTE_ORDER_MARK):
         yield Defect(
-            1, "byte-order-mark", "", "the line begins with a byte order mark", "save as UTF-8 without BOM"
+            0, "byte-order-mark", "", "the line begins with a byte order mark", "save as UTF-8 without BOM"
         )
         raw, offset = raw[3:], 1
-    for defect in _defects_of_text(raw, columns):
-        yield defect._replace(column=defect.column + offset)
+    for defect in _defects_of_text(raw, type_, violations):
+        yield defect._replace(offset=defect.offset + offset)
 
 
-def _defects_of_text(raw: bytes, columns: Mapping[str, str]) -> Iterator[Defect]:
+def _defects_of_text(raw: bytes, type_: Any, violations: Any) -> Iterator[Defect]:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         before = raw[: error.start].decode("utf-8")
         message = f"the byte 0x{raw[error.start]:02x} is not UTF-8"
         excerpt = _excerpt(raw.decode("utf-8", "replace"), len(before))
-        yield Defect(len(before) + 1, "encoding", "", message, "save the file as UTF-8", excerpt)
+        yield Defect(len(before), "encoding", "", message, "save the file as UTF-8", excerpt)
         return
     if not text.strip():
-        yield Defect(1, "blank-line", "", "the line is blank", "delete the line")
+        yield Defect(0, "blank-line", "", "the line is blank", "delete the line")
         return
     try:
         # Numbers need not be understood, only passed over, however long they are.
@@ -130,10 +141,28 @@ def _defects_of_text(raw: bytes, columns: Mapping[str, str]) -> Iterator[Defect]
         yield _syntax_defect(text, error, whole=raw.endswith(b"\n"))
         return
     except RecursionError:
-        yield Defect(1, "json-syntax", "$", "nested too deeply", "a record is flat: one object of columns")
+        yield Defect(0, "json-syntax", "$", "nested too deeply", "write the record as the format has it")
         return
     yield from _position_defects(text, positions)
-    yield from _shape_defects(text, positions, columns)
+    misfitting = False
+    for misfit in misfits(type_, positions):
+        misfitting |= misfit.code != "unknown-field"
+        yield Defect(*misfit, _excerpt(text, misfit.offset))
+    if violations is not None and not misfitting and not positions.half_characters:
+        with contextlib.suppress(msgspec.ValidationError):
+            for violation in violations(as_type(positions.value, type_)):
+                at = _nearest_offset(positions, violation.path)
+                yield Defect(at, violation.code, *_said(violation), _excerpt(text, at))
+
+
+def _said(violation: Violation) -> tuple[str, str, str]:
+    return violation.path, violation.message, violation.fix
+
+
+def _nearest_offset(positions: Positions, path: str) -> int:
+    while path not in positions.values and path:
+        path = path[: max(path.rfind("."), path.rfind("["), 0)]
+    return positions.values.get(path or "$", 0)
 
 
 def _syntax_defect(text: str, error: json.JSONDecodeError, whole: bool) -> Defect:
@@ -147,84 +176,22 @@ def _syntax_defect(text: str, error: json.JSONDecodeError, whole: bool) -> Defec
     closed = text.rstrip().endswith("}") and not error.msg.startswith("Unterminated string")
     if not whole and not closed:
         message = f"the file ends within a record: {message}"
-        return Defect(at + 1, "truncated-line", "$", message, "write the file anew", _excerpt(text, at))
-    return Defect(at + 1, "json-syntax", "$", f"not JSON: {message}", fix, _excerpt(text, at))
+        return Defect(at, "truncated-line", "$", message, "write the file anew", _excerpt(text, at))
+    return Defect(at, "json-syntax", "$", f"not JSON: {message}", fix, _excerpt(text, at))
 
 
 def _position_defects(text: str, positions: Positions) -> Iterator[Defect]:
     for at, path, constant in positions.not_numbers:
         yield Defect(
-            at + 1, "json-syntax", path, f"not JSON: {constant.name}", "write a text", _excerpt(text, at)
+            at, "json-syntax", path, f"not JSON: {constant.name}", "write a text", _excerpt(text, at)
         )
     for at, path, key, first in positions.doubled_keys:
-        message = f"the key {quoted(key)} stands twice; the first is in column {first + 1}"
-        yield Defect(at + 1, "duplicate-key", path, message, "delete one of the two", _excerpt(text, at))
+        message = f"the key {quoted(key)} stands twice; the first is {at - first} characters before"
+        yield Defect(at, "duplicate-key", path, message, "delete one of the two", _excerpt(text, at))
     for at, path in positions.half_characters:
         message = f"{text[at : at + 6]} is half of a character"
         fix = "write the character itself, or both halves of its escape"
-        yield Defect(at + 1, "lone-surrogate", path, message, fix, _excerpt(text, at))
-
-
-def _shape_defects(text: str, positions: Positions, columns: Mapping[str, str]) -> Iterator[Defect]:
-    record, values = positions.value, positions.values
-
-    def defect(at: int, code: str, path: str, message: str, fix: str) -> Defect:
-        return Defect(at + 1, code, path, message, fix, _excerpt(text, at))
-
-    if not isinstance(record, dict):
-        need = ", ".join(columns)
-        message = f"the record is {_kind(record)}, not an object"
-        yield defect(values["$"], "not-an-object", "$", message, f"write an object with the fields {need}")
-        return
-    missing = {column for column in columns if column not in record}
-    for key in record:
-        if key not in columns:
-            path = member_path("$", key)
-            meant = nearest(key, missing)
-            missing.discard(meant or "")
-            fix = f"write `{meant}`" if meant else f"delete it; the fields are {', '.join(columns)}"
-            yield defect(positions.keys[path], "unknown-field", path, f"unknown field {quoted(key)}", fix)
-    for column, kind in columns.items():
-        path = f"$.{column}"
-        if column in missing:
-            yield defect(
-                values["$"], "missing-field", path, f"the field `{column}` is missing", f"add `{column}`"
-            )
-        elif column not in record:
-            continue  # it was misspelt, and has been told of
-        elif kind == "string":
-            yield from _text_defects(record[column], path, values, defect)
-        elif not isinstance(record[column], list):
-            message = f"`{column}` is {_kind(record[column])}, not a list"
-            yield defect(values[path], "wrong-type", path, message, "write a list of texts")
-        elif not record[column]:
-            yield defect(
-                values[path], "empty-text", path, f"`{column}` is an empty list", "give at least one text"
-            )
-        else:
-            for number, item in enumerate(record[column]):
-                yield from _text_defects(item, f"{path}[{number}]", values, defect)
-
-
-def _text_defects(value: Any, path: str, values: Mapping[str, int], defect: Any) -> Iterator[Defect]:
-    name = path.removeprefix("$.")
-    if isinstance(value, NotANumber):
-        return  # has been told of
-    if not isinstance(value, str):
-        message = f"`{name}` is {_kind(value)}, not text"
-        fix = 'put it in double quotes ("…")' if isinstance(value, bool | int | float) else "write a text"
-        yield defect(values[path], "wrong-type", path, message, fix)
-    elif not value:
-        yield defect(
-            values[path], "empty-text", path, f"`{name}` is empty", "write the text or delete the row"
-        )
-    elif value.isspace():
-        message = f"`{name}` is nothing but spaces"
-        yield defect(values[path], "empty-text", path, message, "write the text or delete the row")
-
-
-def _kind(value: Any) -> str:
-    return "null" if value is None else _KINDS.get(type(value), "not JSON")
+        yield Defect(at, "lone-surrogate", path, message, fix, _excerpt(text, at))
 
 
 def _excerpt(text: str, at: int, before: int = 12, after: int = 36) -> str:

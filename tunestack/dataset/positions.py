@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+_SPACE = re.compile(r"[ \t\n\r]*")
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)")
 
 
@@ -50,12 +51,10 @@ def find_positions(text: str) -> Positions:
     scalars; what is left to do here is the brackets.
     """
     found = Positions()
-    decoder = json.JSONDecoder(parse_int=float, parse_constant=NotANumber)
+    decoder = json.JSONDecoder(parse_int=_integer, parse_constant=NotANumber)
 
     def past_space(at: int) -> int:
-        while text[at] in " \t\n\r":
-            at += 1
-        return at
+        return _SPACE.match(text, at).end()  # type: ignore[union-attr]
 
     def next_member(at: int) -> int:
         at = past_space(at)
@@ -102,6 +101,11 @@ def find_positions(text: str) -> Positions:
 
     found.value, _ = walk(past_space(0), "$")
     return found
+
+
+def _integer(digits: str) -> int:
+    """The integer; of one that no 64 bits hold, however long, just one that none hold either."""
+    return int(digits) if len(digits) <= 20 else (-1 if digits.startswith("-") else 1) << 65
 
 
 def _lone_surrogate(text: str, start: int, end: int) -> int | None:

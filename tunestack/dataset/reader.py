@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -26,7 +26,11 @@ Values = dict[str, Any]  # of each column a str, or for list[string] a list of s
 # Lines decoded in one go. Measured best between 64 and 256; larger batches fall out of the cache.
 _BATCH = 128
 
-_TYPES: dict[ColumnType, Any] = {"string": str, "list[string]": list[str]}
+_Text = Annotated[str, msgspec.Meta(min_length=1)]
+_TYPES: dict[ColumnType, Any] = {
+    "string": _Text,
+    "list[string]": Annotated[list[_Text], msgspec.Meta(min_length=1)],
+}
 
 
 class Row(NamedTuple):
@@ -73,7 +77,7 @@ def read_rows(path: Path, shape: Shape, name: str | None = None) -> tuple[list[R
                     if _plainly_good(raw, values):
                         rows.append(Row(number, values))
                         continue
-                defects = explain.explain(raw, shape.columns, refused=record is None)
+                defects = explain.explain(raw, shape.decoder.type, refused=record is None)
                 findings.extend(defect.finding(name, number) for defect in defects)
                 if record is not None and not defects:
                     rows.append(Row(number, values))

@@ -243,5 +243,5 @@ def test_a_line_is_accepted_if_and_only_if_the_reference_accepts_it(file: Path, 
 @settings(max_examples=400)
 def test_every_defect_has_a_place_within_its_line(raw: bytes) -> None:
     line = raw.split(b"\n")[0] + b"\n"
-    for defect in explain(line, WITH_LIST.columns):
-        assert 1 <= defect.column <= len(line.decode("utf-8", "replace")) + 1
+    for defect in explain(line, WITH_LIST.decoder.type):
+        assert 0 <= defect.offset <= len(line.decode("utf-8", "replace"))

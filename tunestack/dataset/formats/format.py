@@ -8,12 +8,13 @@ such as turns that alternate, is in `violations`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
 Role = Literal["user", "assistant"]
+
+Text = Annotated[str, msgspec.Meta(min_length=1)]  # that it is not only spaces is the first of the violations
 
 
 class Turn(NamedTuple):
@@ -23,8 +24,7 @@ class Turn(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True)
-class Example:
+class Example(msgspec.Struct, frozen=True, gc=False):
     """One row as the templates rendered it, before any format: what every format is built from.
 
     ``turns`` end with the user's; a completion has a single one. ``targets`` hold the one answer that is trained
@@ -49,12 +49,13 @@ class Violation(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What the checks across rows need of a batch of lines, one item a line in each list.
+    """What the checks across rows need of a batch of lines.
 
-    ``prompts``: the prompt in the canonical form that splits, duplicates and leakage go by: the text itself where
-    that is all there is, else compact JSON of context and turns. ``answers``: what the model shall answer, in a
-    canonical form (for a preference: both candidates and the choice); empty for prompts alone. ``labels``: what
-    class balance is counted on; empty where the format has no single text as the answer.
+    ``prompts``, one a line: the prompt in the canonical form that splits, duplicates and leakage go by: the text
+    itself where that is all there is, else compact JSON of context and turns; the same in every format.
+    ``answers``, one a line: what the model shall answer, in a canonical form (of a preference the preferred and
+    the other one, as compact JSON); "" for prompts alone. ``labels``: what class balance is counted on, of the
+    lines that have a single text as the answer; an empty list where the format has none.
     """
 
     prompts: list[str]
@@ -70,7 +71,7 @@ class Format(Protocol):
     texts: Mapping[str, str]  # the JSON paths whose lengths are measured, each with its name for people
 
     def build(self, example: Example) -> msgspec.Struct:
-        """The line of an example."""
+        """The line of an example. It may break the rules that `violations` tells of, and its texts be empty."""
         ...
 
     def facts(self, lines: Sequence[Any]) -> Facts:
@@ -89,6 +90,25 @@ class Format(Protocol):
 def encode(line: msgspec.Struct) -> bytes:
     """One compiled line with its line feed: compact UTF-8, absent fields left out."""
     return _ENCODER.encode(line) + b"\n"
+
+
+def canonical(value: Any) -> str:
+    """Compact JSON, for facts that are more than one text."""
+    return _ENCODER.encode(value).decode()
+
+
+def canonical_prompt(context: str | None, turns: Sequence[tuple[str, str]]) -> str:
+    """The prompt that splits, duplicates and leakage go by, of roles (user, assistant) with their texts."""
+    if context is None and len(turns) == 1:
+        return turns[0][1]
+    return canonical([context, turns])
+
+
+def says_nothing(path: str, text: str) -> Violation:
+    """The violation of a text that is empty or nothing but spaces."""
+    what = "nothing but spaces" if text else "empty"
+    message = f"`{path.removeprefix('$.')}` is {what}"
+    return Violation(path, "empty-text", message, "write the text or delete the row")
 
 
 _ENCODER = msgspec.json.Encoder()
