@@ -15,12 +15,17 @@ from tunestack.dataset.check import ExaminedDataset, examine_dataset
 from tunestack.dataset.digest import CompiledFile, DigestedFile, digest_of_parts, file_digest
 from tunestack.dataset.findings import DatasetRefused
 from tunestack.dataset.formats import supervised
+from tunestack.dataset.report import Report
 from tunestack.spec.errors import Problem, TunestackError
 
 
 @dataclass(frozen=True)
 class CompiledDataset:
-    """What a dataset became. ``digest`` names all the parts together: BLAKE3, 64 hexadecimal digits."""
+    """What a dataset became. ``digest`` names all the parts together: BLAKE3, 64 hexadecimal digits.
+
+    An embedding dataset is trained on the pairs in its labels: ``train`` and ``validation`` are the files of train
+    and test labels, ``beside`` holds the `queries` and the `corpus` that they refer to.
+    """
 
     name: str
     digest: str
@@ -28,6 +33,20 @@ class CompiledDataset:
     validation: CompiledFile | None
     held_out: dict[str, CompiledFile] = field(default_factory=dict)
     labels: tuple[str, ...] = ()  # the classes of a classification; none for other tasks
+    format: str = "supervised"
+    beside: dict[str, CompiledFile] = field(default_factory=dict)
+    # Where the bytes came from does not make them others.
+    report: Report = field(default_factory=Report, compare=False)
+
+    @property
+    def files(self) -> dict[str, CompiledFile]:
+        """Every part by its name: `train`, `validation`, `held-out-<set>`, `queries`, `corpus`."""
+        return {
+            "train": self.train,
+            **({"validation": self.validation} if self.validation is not None else {}),
+            **{f"held-out-{name}": file for name, file in self.held_out.items()},
+            **self.beside,
+        }
 
 
 def compile_dataset(folder: Path, output: Path) -> CompiledDataset:

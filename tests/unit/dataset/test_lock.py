@@ -1,0 +1,152 @@
+"""A lock says what a dataset was made of, and a stale one says what moved."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunestack.dataset.lock import (
+    LOCK_FILE,
+    Difference,
+    differences,
+    encoded,
+    read_lock,
+    stale,
+    write_lock,
+)
+from tunestack.spec.errors import TunestackError
+
+digests = st.text("0123456789abcdef", min_size=8, max_size=8)
+numbers = st.integers(0, 99)
+files = st.fixed_dictionaries({"rows": numbers, "bytes": numbers, "blake3": digests, "crc32c": digests})
+locks = st.fixed_dictionaries(
+    {
+        "lock": st.just(1),
+        "name": st.just("weather"),
+        "format": st.sampled_from(["supervised", "gemini"]),
+        "digest": digests,
+        "sources": st.lists(
+            st.fixed_dictionaries(
+                {
+                    "name": st.sampled_from(["records.jsonl", "more.jsonl"]),
+                    "bytes": numbers,
+                    "blake3": digests,
+                },
+                optional={"generation": numbers},
+            ),
+            unique_by=lambda source: source["name"],
+        ).map(lambda sources: sorted(sources, key=lambda source: source["name"])),
+        "templates": st.dictionaries(st.sampled_from(["template.j2", "allow.yaml"]), digests),
+        "spec": digests,
+        "files": st.dictionaries(st.sampled_from(["train", "validation", "held-out-plain"]), files),
+        "ledger": st.none() | st.fixed_dictionaries({"rows_in": numbers, "dropped": st.just({})}),
+        "statistics": st.dictionaries(st.sampled_from(["train"]), st.fixed_dictionaries({"rows": numbers})),
+    }
+)
+
+
+@given(locks)
+def test_a_lock_does_not_differ_from_itself(lock: dict[str, Any]) -> None:
+    assert differences(lock, copy.deepcopy(lock)) == []
+    assert differences(lock, json.loads(encoded(lock))) == []
+    assert stale(Path("weather"), lock, lock) == []
+
+
+@given(locks, locks)
+def test_every_difference_names_both_values_and_turns_around(
+    lock: dict[str, Any], now: dict[str, Any]
+) -> None:
+    told = differences(lock, now)
+    assert bool(told) == (lock != now)
+    assert sorted(differences(now, lock)) == sorted(Difference(what, new, old) for what, old, new in told)
+    assert all(old != new for _, old, new in told)
+
+
+def lock(**changes: Any) -> dict[str, Any]:
+    train = {"rows": 16, "bytes": 900, "blake3": "aa", "crc32c": "bb=="}
+    source = {"name": "records.jsonl", "bytes": 800, "blake3": "cc", "crc32c": "dd=="}
+    return {
+        "lock": 1,
+        "name": "weather",
+        "digest": "ee",
+        "sources": [source],
+        "files": {"train": train},
+        "statistics": {"train": {"rows": 16}},
+        **changes,
+    }
+
+
+def test_what_only_follows_from_a_difference_is_not_told_beside_it() -> None:
+    now = lock(
+        sources=[{"name": "records.jsonl", "bytes": 801, "blake3": "c1", "crc32c": "d1=="}],
+        statistics={"train": {"rows": 17}},
+    )
+    assert [str(each) for each in differences(lock(), now)] == ["sources.records.jsonl.blake3: cc → c1"]
+    # Alone they are told: then they are all there is.
+    alone = lock(statistics={"train": {"rows": 17}})
+    assert [str(each) for each in differences(lock(), alone)] == ["statistics.train.rows: 16 → 17"]
+    files = lock(files={})
+    assert "files.train.rows: 16 → absent" in [str(each) for each in differences(lock(), files)]
+
+
+def test_a_stale_lock_is_told_with_old_new_and_the_command_that_renews_it() -> None:
+    (problem,) = stale(Path("datasets/weather"), lock(), lock(digest="ef"))
+    assert problem.where == f"datasets/weather/{LOCK_FILE}"
+    assert (problem.have, problem.need) == ("ee in the lock", "ef now")
+    assert "tunestack dataset compile datasets/weather" in problem.fix
+
+
+def test_a_lock_is_read_as_it_was_written(tmp_path: Path) -> None:
+    assert read_lock(tmp_path) is None
+    path = write_lock(tmp_path, lock())
+    assert read_lock(tmp_path) == lock()
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert [each.name for each in tmp_path.iterdir()] == [LOCK_FILE]
+
+
+def test_a_lock_that_says_the_same_is_left_alone(tmp_path: Path) -> None:
+    path = write_lock(tmp_path, lock())
+    before = path.stat()
+    write_lock(tmp_path, lock())
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_lock_that_cannot_be_written_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_lock(tmp_path, lock())
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(TunestackError, match="no space left on device") as refused:
+        write_lock(tmp_path, lock(digest="ef"))
+    assert refused.value.exit_status == 2
+    assert read_lock(tmp_path) == lock()
+    assert [each.name for each in tmp_path.iterdir()] == [LOCK_FILE]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"{", "is not JSON"),
+        (b"[]", "not of version 1"),
+        (b'{"lock": 2}', "version 2"),
+        (b"\xff", "is not JSON"),
+    ],
+)
+def test_what_is_no_lock_is_told_with_the_command_that_writes_one(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
+    (tmp_path / LOCK_FILE).write_bytes(content)
+    with pytest.raises(TunestackError, match=said) as refused:
+        read_lock(tmp_path)
+    assert refused.value.exit_status == 2
+    assert "tunestack dataset compile" in refused.value.problems[0].fix
