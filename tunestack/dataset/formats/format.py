@@ -66,20 +66,31 @@ class Facts(NamedTuple):
 class Format(Protocol):
     """One of the formats of `tunestack.dataset.formats.FORMATS`."""
 
-    name: str
-    line: type[msgspec.Struct]  # the type of one line: unknown fields forbidden, texts not empty
-    texts: Mapping[str, str]  # the JSON paths whose lengths are measured, each with its name for people
+    @property
+    def name(self) -> str:
+        """As dataset.yaml and the command line have it."""
+        ...
+
+    @property
+    def line(self) -> type[msgspec.Struct]:
+        """The type of one line: unknown fields forbidden, texts not empty."""
+        ...
+
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """The JSON paths whose lengths are measured, each with its name for people."""
+        ...
 
     def build(self, example: Example) -> msgspec.Struct:
         """The line of an example. It may break the rules that `violations` tells of, and its texts be empty."""
         ...
 
     def facts(self, lines: Sequence[Any]) -> Facts:
-        """What the checks across rows need of these lines (of type ``line``)."""
+        """What the checks across rows need of these lines (of type ``line``, without violations)."""
         ...
 
     def lengths(self, lines: Sequence[Any]) -> Mapping[str, Sequence[int]]:
-        """Characters of each measured text, by the names in ``texts``, one item a line."""
+        """Characters of each measured text, by the names in ``texts``, one item a line; lines as for facts."""
         ...
 
     def violations(self, line: Any) -> Iterable[Violation]:
