@@ -33,6 +33,17 @@ class Chunk:
     faults: Sequence[SourceFault] = ()
 
 
+def place_in_file(text: bytes, column: int, line: int, first: int = 1) -> tuple[int, int]:
+    """Line and column in the file of the character ``column`` (from 1) of a record's text.
+
+    The record begins at ``line`` and the column ``first``, and may go over several lines, as in a JSON list.
+    """
+    before = text.decode("utf-8", "replace")[: column - 1]
+    if feeds := before.count("\n"):
+        return line + feeds, column - 1 - before.rindex("\n")
+    return line, first + column - 1
+
+
 @dataclass(frozen=True)
 class Block:
     """A piece of work that any process can do: the records that begin in bytes [start, end) of the source.
