@@ -83,6 +83,7 @@ CODES = {
     "class-balance": "every label has its least share of the rows",
     "personal-data": "no text holds personal data that allow.yaml does not allow",
     "secret": "no text holds a password, key or token",
+    "allow-list": "every entry of allow.yaml allows something that is there",
     "generation": "an object is the generation that was named",
     "compression": "a compressed file can be unpacked to its end",
     "table-syntax": "a table has a header, and every row has a cell for each column of it",
