@@ -19,6 +19,60 @@ from tunestack.dataset.statistics import Statistics
 
 _PLACE = operator.attrgetter("file", "line", "column", "code", "message", "path", "fix", "excerpt")
 
+# The codes by what they are about, in the order in which people mend: what cannot be read first.
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "Files": (
+        "file-unreadable",
+        "compression",
+        "generation",
+        "no-rows",
+        "not-json-lines",
+        "table-syntax",
+        "encoding",
+        "byte-order-mark",
+        "blank-line",
+        "truncated-line",
+        "json-syntax",
+    ),
+    "Fields and values": (
+        "not-an-object",
+        "duplicate-key",
+        "unknown-field",
+        "missing-field",
+        "wrong-type",
+        "empty-text",
+        "lone-surrogate",
+        "unknown-label",
+        "duplicate-id",
+        "unknown-id",
+    ),
+    "Prompts and conversations": (
+        "template-error",
+        "instruction-missing",
+        "unknown-role",
+        "roles-out-of-turn",
+        "equal-candidates",
+        "choice-out-of-range",
+        "scores",
+    ),
+    "Repeats and leakage": (
+        "duplicate-row",
+        "conflicting-rows",
+        "leakage",
+        "near-duplicate",
+        "near-leakage",
+    ),
+    "Limits and balance": (
+        "too-few-rows",
+        "too-many-rows",
+        "file-too-large",
+        "token-limit",
+        "class-balance",
+        "split-too-large",
+    ),
+    "Personal data and secrets": ("personal-data", "secret"),
+}
+
 
 @dataclass(frozen=True)
 class TokenFigures:
@@ -50,7 +104,8 @@ class Report:
     """All that is wrong with a dataset, and what it consists of.
 
     ``findings``: of each code the first 1,000 by place, sorted; ``counts``: all of them, by code. ``statistics``
-    and ``tokens`` are by part (`train`, `validation`, `held-out-<set>`) or, for finished files, by file.
+    and ``tokens`` are by part (`train`, `validation`, `held-out-<set>`) or, for finished files, by file. ``checked``
+    has the codes of the checks that are not always made and were made here (`near-duplicate`, `personal-data`, …).
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -59,6 +114,7 @@ class Report:
     sources: list[SourceDigests] = field(default_factory=list)
     ledger: Ledger | None = None  # None where no rules apply: finished files
     tokens: dict[str, TokenFigures] = field(default_factory=dict)
+    checked: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, findings: Iterable[Finding]) -> Report:
@@ -89,6 +145,7 @@ class Report:
             self.ledger = self.ledger or Ledger()
             self.ledger.merge(other.ledger)
         self.tokens |= other.tokens
+        self.checked |= other.checked
 
 
 def first_by_code(findings: Iterable[Finding], most: int = MOST_SHOWN) -> list[Finding]:
@@ -122,6 +179,7 @@ def json_report(report: Report | Iterable[Finding]) -> dict[str, Any]:
         "sources": [asdict(source) for source in report.sources],
         "ledger": report.ledger.as_json() if report.ledger else None,
         "tokens": {part: asdict(figures) for part, figures in sorted(report.tokens.items())},
+        "checked": sorted(report.checked),
     }
 
 
@@ -141,6 +199,12 @@ def by_code(report: Report) -> dict[str, list[Finding]]:
     for found in sorted(report.findings, key=lambda found: order.get(found.code, len(order))):
         groups.setdefault(found.code, []).append(found)
     return groups
+
+
+def by_part(report: Report) -> list[tuple[str, Statistics]]:
+    """The statistics by part: what is trained on first, then what is validated on, then the rest by name."""
+    first = {"train": 0, "records": 0, "validation": 1}
+    return sorted(report.statistics.items(), key=lambda item: (first.get(item[0], 2), item[0]))
 
 
 def counted(number: int, noun: str) -> str:
@@ -183,10 +247,8 @@ def verdict(report: Report) -> str:
 
 def _figures(report: Report) -> Iterator[str]:
     """What a good dataset consists of, in a few lines."""
-    parts = sorted(report.statistics)
-    width = max(map(len, [*parts, "source"]), default=0)
-    for part in parts:
-        statistics = report.statistics[part]
+    width = max(map(len, ["source", *report.statistics]))
+    for part, statistics in by_part(report):
         lengths = ", ".join(
             f"{name} {statistics.quantile(name, 0.5):,} characters (p95 {statistics.quantile(name, 0.95):,}, "
             f"longest {max(histogram, default=0):,})"

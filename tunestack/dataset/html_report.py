@@ -1,0 +1,331 @@
+"""The report as one self-contained page: for a pull request, a colleague, a printer.
+
+The page asks nobody for anything, needs no script and forbids any; every text is escaped by Jinja2. Its bytes depend
+on the report alone. This module says what is on the page, `report.html.j2` how it is said, `report.css` how it looks.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tunestack.dataset.findings import CODES, Finding
+from tunestack.dataset.report import FAMILIES, Report, by_code, by_part, counted, verdict
+from tunestack.dataset.statistics import Statistics
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+# Rows shown in full, and how much of one: beyond that the text around the first finding.
+WORST_ROWS = 10
+LONGEST_ROW = 20_000
+# A list of findings longer than this is folded; it is on the page all the same.
+MOST_UNFOLDED = 25
+_REPEATS = ("duplicate-row", "conflicting-rows", "leakage", "near-duplicate", "near-leakage")
+_PRIVATE = ("personal-data", "secret")
+_ALWAYS = ("duplicate-row", "conflicting-rows")
+
+Place = tuple[str, int]  # file and line
+
+
+def worst_rows(report: Report, most: int = WORST_ROWS) -> list[Place]:
+    """The rows with the most findings, the worst first, then by place."""
+    findings = Counter((found.file, found.line) for found in report.findings if found.line)
+    return sorted(findings, key=lambda place: (-findings[place], place))[:most]
+
+
+def html_report(report: Report, *, title: str = "", texts: Mapping[Place, str] | None = None) -> str:
+    """The page. ``texts`` has the `worst_rows` as they stand in their files, by file and line, as far as known."""
+    findings = by_code(report)
+    private = private_rows(report)
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            title=title or ", ".join(report.statistics) or "Dataset",
+            report=report,
+            verdict=verdict(report),
+            rules=CODES,
+            families=[
+                (family, [(code, findings[code]) for code in codes if code in findings])
+                for family, codes in _families(findings).items()
+            ],
+            most=max(report.counts.values(), default=0),
+            unfolded=MOST_UNFOLDED,
+            repeats=[
+                (code, report.counts[code])
+                for code in _REPEATS
+                if code in {*_ALWAYS, *report.checked, *report.counts}
+            ],
+            hidden=lambda found: (
+                found.code not in _PRIVATE  # whose own excerpts are masked
+                and (private is None or (found.file, found.line) in private)
+            ),
+            worst=list(_worst(report, texts or {})),
+            parts=by_part(report),
+            rows=sum(statistics.rows for statistics in report.statistics.values()),
+            size=sum(source.bytes for source in report.sources)
+            or sum(statistics.bytes for statistics in report.statistics.values()),
+            charts=[(text, list(_charts(report, text))) for text in _measured(report)],
+            balances=list(_balances(report)),
+        )
+    )
+
+
+class Bar(NamedTuple):
+    """One bar of a histogram, in units of the drawing; ``title`` is what it stands for."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    title: str
+
+
+class Mark(NamedTuple):
+    """A line across a histogram, with its label and the side that this stands on."""
+
+    x: float
+    label: str
+    anchor: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A histogram of lengths, ready to be drawn: 640 × 170 units."""
+
+    part: str
+    description: str
+    bars: list[Bar]
+    marks: list[Mark]
+    ticks: list[Mark]
+
+
+WIDTH, HEIGHT, TOP = (
+    640,
+    130,
+    26,
+)  # of the drawing: its width, where the bars stand, and where they end at most
+_BINS = 36
+
+
+def _families(findings: Mapping[str, Sequence[Finding]]) -> dict[str, list[str]]:
+    families = {family: list(codes) for family, codes in FAMILIES.items()}
+    known = {code for codes in FAMILIES.values() for code in codes}
+    if others := [code for code in findings if code not in known]:
+        families["Others"] = others
+    return families
+
+
+def _measured(report: Report) -> list[str]:
+    names = {
+        name for each in report.statistics.values() for name, histogram in each.lengths.items() if histogram
+    }
+    return sorted(names, key=lambda name: (name != "prompt", name))
+
+
+def _charts(report: Report, text: str) -> Iterator[Chart]:
+    """A histogram for each part, all on one scale, so that they can be compared by eye."""
+    lengths = {
+        part: statistics.lengths[text] for part, statistics in by_part(report) if statistics.lengths.get(text)
+    }
+    scale = _Scale(min(map(min, lengths.values())), max(map(max, lengths.values())))
+    for part, histogram in lengths.items():
+        yield _chart(part, text, report.statistics[part], histogram, scale)
+
+
+class _Scale:
+    """Lengths on a logarithmic axis, which for lengths close to each other is nearly a linear one."""
+
+    def __init__(self, least: int, most: int) -> None:
+        self.least, self.most = least, most
+        self._low, self._high = math.log(least + 1), math.log(most + 2)
+        step = (self._high - self._low) / _BINS
+        inner = {round(math.exp(self._low + step * index)) - 1 for index in range(1, _BINS)}
+        self.edges = sorted({least, most + 1, *(edge for edge in inner if least < edge <= most)})
+
+    def __call__(self, length: float) -> float:
+        """The place of a length on the axis."""
+        return WIDTH * (math.log(length + 1) - self._low) / (self._high - self._low)
+
+    def ticks(self) -> list[int]:
+        """Round lengths to write below the axis, far enough from each other to be read."""
+        steps = [digit * 10**power for power in range(12) for digit in (1, 2, 5)]
+        round_ones = [step for step in steps if self.least <= step <= self.most]
+        if len(round_ones) < 3:  # a narrow range: evenly spaced ones instead
+            step = next(step for step in steps if (self.most - self.least) / step <= 6)
+            round_ones = list(range(-(-self.least // step) * step, self.most + 1, step))
+        kept: list[int] = []
+        for tick in round_ones:
+            if not kept or self(tick) - self(kept[-1]) >= 48:
+                kept.append(tick)
+        return kept
+
+
+def _chart(part: str, text: str, statistics: Statistics, histogram: Counter[int], scale: _Scale) -> Chart:
+    rows = [0] * (len(scale.edges) - 1)
+    for length, number in histogram.items():
+        rows[bisect_right(scale.edges, length) - 1] += number
+    tallest = max(rows)
+    bars = []
+    for number, (low, high) in zip(rows, pairwise(scale.edges), strict=True):
+        if number:
+            height = max(1.5, (HEIGHT - TOP) * number / tallest)
+            span = f"{low:,}" if high == low + 1 else f"{low:,} to {high - 1:,}"
+            x = scale(low)
+            bars.append(
+                Bar(
+                    x,
+                    HEIGHT - height,
+                    max(1.5, scale(high) - x - 1),
+                    height,
+                    f"{span} characters: {counted(number, 'row')}",
+                )
+            )
+    median, most_rows = statistics.quantile(text, 0.5), statistics.quantile(text, 0.95)
+    marks = [_mark(scale(median + 0.5), f"median {median:,}", "median")]
+    if scale(most_rows + 0.5) - scale(median + 0.5) > 4:
+        marks.append(_mark(scale(most_rows + 0.5), f"95 % {most_rows:,}", "p95"))
+    description = (
+        f"{counted(histogram.total(), 'row')}: the shortest {text} has {min(histogram):,} characters, half have at "
+        f"most {median:,}, 95 % at most {most_rows:,}, the longest has {max(histogram):,}."
+    )
+    ticks = [_mark(scale(tick + 0.5), f"{tick:,}", "tick") for tick in scale.ticks()]
+    return Chart(part, description, bars, marks, ticks)
+
+
+def _mark(x: float, label: str, kind: str) -> Mark:
+    x = min(max(x, 0.0), float(WIDTH))
+    if kind == "tick":
+        return Mark(x, label, "start" if x < 20 else "end" if x > WIDTH - 20 else "middle", kind)
+    return Mark(x, label, "end" if (kind == "median" and x > 90) or x > WIDTH - 90 else "start", kind)
+
+
+def _balances(report: Report) -> Iterator[tuple[str, list[tuple[str, int, float]]]]:
+    """Each part's labels with their rows and shares, the most frequent first."""
+    for part, statistics in by_part(report):
+        if statistics.labels:
+            total = statistics.labels.total()
+            yield (
+                part,
+                [
+                    (label, rows, rows / total)
+                    for label, rows in sorted(statistics.labels.items(), key=lambda item: (-item[1], item[0]))
+                ],
+            )
+
+
+class WorstRow(NamedTuple):
+    """A row in full: ``pieces`` of text, each with the numbers (from 1) of the findings that begin there.
+
+    ``cut``: characters that are not shown; ``private``: none is, for they hold what no page may spread.
+    """
+
+    where: str
+    findings: list[Finding]
+    pieces: list[tuple[str, list[int]]]
+    cut: int
+    private: bool
+
+
+# From the place of a finding on: the JSON string that begins there, or a bare value, or one character.
+_VALUE = re.compile(r'"(?:[^"\\]|\\.)*"?|[^\s"{}\[\],:]+|.', re.DOTALL)
+
+
+def _worst(report: Report, texts: Mapping[Place, str]) -> Iterator[WorstRow]:
+    private = private_rows(report)
+    for place in worst_rows(report):
+        findings = [found for found in report.findings if (found.file, found.line) == place]
+        hidden = private is None or place in private
+        text = "" if hidden else texts.get(place, "").rstrip("\r\n")
+        first = min((found.column for found in findings if found.column), default=1) - 1
+        start = max(0, first - LONGEST_ROW // 2) if len(text) > LONGEST_ROW else 0
+        shown = text[start : start + LONGEST_ROW]
+        pieces = list(_pieces(shown, [found.column - 1 - start for found in findings]))
+        yield WorstRow(f"{place[0]}:{place[1]}", findings, pieces, len(text) - len(shown), hidden)
+
+
+def private_rows(report: Report) -> frozenset[Place] | None:
+    """The rows with personal data or secrets in them; None where there are more than the report has places for."""
+    found = [each for each in report.findings if each.code in _PRIVATE]
+    if len(found) < sum(report.counts[code] for code in _PRIVATE):
+        return None
+    return frozenset((each.file, each.line) for each in found)
+
+
+def _pieces(text: str, places: Sequence[int]) -> Iterator[tuple[str, list[int]]]:
+    """The text cut where findings begin and where the values there end; a place within another's value is its."""
+    at = 0
+    numbers: dict[int, list[int]] = {}
+    for number, place in enumerate(places, 1):
+        if 0 <= place < len(text):
+            numbers.setdefault(place, []).append(number)
+    starts = sorted(numbers)
+    for index, start in enumerate(starts):
+        value = _VALUE.match(text, start)
+        end = value.end() if value else start + 1
+        end = min(end, *starts[index + 1 : index + 2]) if index + 1 < len(starts) else end
+        if start > at:
+            yield text[at:start], []
+        yield text[start:end], numbers[start]
+        at = end
+    if at < len(text):
+        yield text[at:], []
+
+
+def marked(found: Finding) -> tuple[str, str, str]:
+    """A finding's excerpt before, at and after its place (see `explain`: up to 12 characters before it)."""
+    at = found.column - 1 if found.column <= 13 else 13
+    if not 0 <= at < len(found.excerpt):
+        return found.excerpt, "", ""
+    value = _VALUE.match(found.excerpt, at)
+    end = value.end() if value else at + 1
+    return found.excerpt[:at], found.excerpt[at:end].rstrip("…") or found.excerpt[at:end], found.excerpt[end:]
+
+
+# What would be invisible or change the order of what follows: control characters, and those of writing direction.
+_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    """Text as it can stand on a page: nothing in it is hidden or moves what is around it."""
+    return _HIDDEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    def shown(value: Any) -> Any:  # every text that comes from a dataset goes through here, none is trusted
+        return visible(value) if type(value) is str else value
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"counted": counted, "marked": marked, "size": _size, "slug": _slug}
+    environment.globals |= {"WIDTH": WIDTH, "HEIGHT": HEIGHT, "TOP": TOP}
+    return environment
+
+
+def _size(size: int) -> str:
+    for unit, bytes_of in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= bytes_of:
+            return f"{size / bytes_of:.1f} {unit}"
+    return counted(size, "byte")
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
