@@ -10,12 +10,16 @@ import operator
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tunestack.dataset.findings import CODES, MOST_SHOWN, Finding
 from tunestack.dataset.rules import Ledger
 from tunestack.dataset.sources.source import SourceDigests
 from tunestack.dataset.statistics import Statistics
+
+if TYPE_CHECKING:
+    from tunestack.catalog.limits import Limits
+    from tunestack.dataset.tokens import TokenTotal
 
 _PLACE = operator.attrgetter("file", "line", "column", "code", "message", "path", "fix", "excerpt")
 
@@ -74,38 +78,14 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class TokenFigures:
-    """Tokens of one part. ``low`` and ``high`` are the 95 % interval of ``total``; equal where it is exact.
-
-    ``method``: `exact` (every row counted by ``tokenizer``), `sample` (some rows counted by it, the rest by their
-    bytes) or `estimate` (no tokenizer: four characters a token, single rows may be off by half).
-    """
-
-    total: int
-    low: int
-    high: int
-    longest: int  # of one row: counted where exact, else the bound that its bytes prove
-    method: Literal["exact", "sample", "estimate"]
-    tokenizer: str = ""
-
-    @property
-    def sentence(self) -> str:
-        """The figure with how far it can be trusted."""
-        if self.method == "exact":
-            return f"{self.total:,} tokens, counted by {self.tokenizer}; the longest row has {self.longest:,}"
-        if self.method == "sample":
-            return f"{self.low:,} to {self.high:,} tokens (95 % interval), sampled with {self.tokenizer}"
-        return f"about {self.total:,} tokens: an estimate without a tokenizer, rows may be off by half"
-
-
 @dataclass
 class Report:
     """All that is wrong with a dataset, and what it consists of.
 
     ``findings``: of each code the first 1,000 by place, sorted; ``counts``: all of them, by code. ``statistics``
     and ``tokens`` are by part (`train`, `validation`, `held-out-<set>`) or, for finished files, by file. ``checked``
-    has the codes of the checks that are not always made and were made here (`near-duplicate`, `personal-data`, …).
+    has the codes of the checks that are not always made and were made here (`near-duplicate`, `personal-data`, …);
+    ``limits`` are those that rows were held against.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -113,8 +93,9 @@ class Report:
     statistics: dict[str, Statistics] = field(default_factory=dict)
     sources: list[SourceDigests] = field(default_factory=list)
     ledger: Ledger | None = None  # None where no rules apply: finished files
-    tokens: dict[str, TokenFigures] = field(default_factory=dict)
+    tokens: dict[str, TokenTotal] = field(default_factory=dict)
     checked: set[str] = field(default_factory=set)
+    limits: Limits | None = None
 
     @classmethod
     def of(cls, findings: Iterable[Finding]) -> Report:
@@ -146,6 +127,7 @@ class Report:
             self.ledger.merge(other.ledger)
         self.tokens |= other.tokens
         self.checked |= other.checked
+        self.limits = self.limits or other.limits
 
 
 def first_by_code(findings: Iterable[Finding], most: int = MOST_SHOWN) -> list[Finding]:
@@ -178,7 +160,7 @@ def json_report(report: Report | Iterable[Finding]) -> dict[str, Any]:
         "statistics": {part: each.as_json() for part, each in sorted(report.statistics.items())},
         "sources": [asdict(source) for source in report.sources],
         "ledger": report.ledger.as_json() if report.ledger else None,
-        "tokens": {part: asdict(figures) for part, figures in sorted(report.tokens.items())},
+        "tokens": {part: asdict(total) for part, total in sorted(report.tokens.items())},
         "checked": sorted(report.checked),
     }
 
@@ -260,7 +242,7 @@ def _figures(report: Report) -> Iterator[str]:
                 f"{label} {rows:,}" for label, rows in sorted(statistics.labels.items())
             )
         if part in report.tokens:
-            yield f"  {'':<{width}}  {report.tokens[part].sentence}"
+            yield f"  {'':<{width}}  {report.tokens[part]}"
     if report.ledger is not None and not report.ledger.untouched:
         yield f"  {'rules':<{width}}  {report.ledger.sentence()}"
     for source in report.sources:
