@@ -6,7 +6,6 @@ Whoever compiles the same folder again, on any machine, gets the same lock; wher
 from __future__ import annotations
 
 import json
-import posixpath
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -52,9 +51,7 @@ def lock_of(folder: Path, spec: DatasetSpec, compiled: CompiledDataset) -> Lock:
         "name": compiled.name,
         "format": compiled.format,
         "digest": compiled.digest,
-        "sources": sorted(
-            (_source(folder, each) for each in report.sources), key=lambda source: source["name"]
-        ),
+        "sources": sorted((_source(each) for each in report.sources), key=lambda source: source["name"]),
         "templates": {
             name: blake3((folder / name).read_bytes()).hexdigest() for name in _read_through(folder, spec)
         },
@@ -144,21 +141,14 @@ def stale(folder: Path, lock: Lock, now: Lock) -> list[Problem]:
     ]
 
 
-def _source(folder: Path, source: SourceDigests) -> dict[str, Any]:
+def _source(source: SourceDigests) -> dict[str, Any]:
     found = {
-        "name": _within(folder, source.name),
+        "name": source.name,
         "bytes": source.bytes,
         "blake3": source.blake3,
         "crc32c": source.crc32c,
     }
     return found if source.generation is None else {**found, "generation": source.generation}
-
-
-def _within(folder: Path, name: str) -> str:
-    """A file's name as dataset.yaml gives it, wherever the folder lies; the address of an object."""
-    if "://" in name:
-        return name
-    return posixpath.relpath(Path(name).as_posix(), folder.as_posix())
 
 
 def _read_through(folder: Path, spec: DatasetSpec) -> list[str]:

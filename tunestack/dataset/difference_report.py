@@ -1,0 +1,128 @@
+"""The difference of two datasets as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import takewhile
+from typing import Any
+
+from tunestack.dataset.difference import KINDS, ChangedRow, DatasetDifference, Kind
+from tunestack.dataset.findings import quoted
+
+# Characters of a prompt or an answer that are shown.
+_SHOWN = 60
+_MOST_LABELS_SHOWN = 8
+
+
+def json_difference(difference: DatasetDifference) -> dict[str, Any]:
+    """`{"same", "old", "new", "rows", "counts", "labels", "moves", "examples", "lock"}`, for machines."""
+
+    def row(each: ChangedRow) -> dict[str, Any]:
+        values = {
+            "prompt": each.prompt,
+            "old": each.old and each.old._asdict(),
+            "new": each.new and each.new._asdict(),
+            "old_answer": each.old_answer,
+            "new_answer": each.new_answer,
+        }
+        return {key: value for key, value in values.items() if value is not None}
+
+    return {
+        "same": difference.same,
+        "old": difference.old,
+        "new": difference.new,
+        "rows": {part: {"old": old, "new": new} for part, (old, new) in difference.rows.items()},
+        "counts": {kind: difference.counts[kind] for kind in KINDS},
+        "labels": {
+            kind: [{"old": old, "new": new, "rows": rows} for (old, new), rows in sorted(counter.items())]
+            for kind, counter in sorted(difference.labels.items())
+        },
+        "moves": [
+            {"from": old, "to": new, "rows": rows} for (old, new), rows in sorted(difference.moves.items())
+        ],
+        "examples": {kind: [row(each) for each in rows] for kind, rows in difference.examples.items()},
+        "lock": [each._asdict() for each in difference.lock],
+    }
+
+
+def terminal_difference(difference: DatasetDifference) -> str:
+    """What there is of each kind, with a few examples cut to what tells them apart."""
+    return "\n".join(_lines(difference))
+
+
+def _lines(difference: DatasetDifference) -> Iterator[str]:
+    yield f"--- {difference.old}"
+    yield f"+++ {difference.new}"
+    for part, (old, new) in difference.rows.items():
+        yield f"  {part}: {old:,} rows" + (f" → {new:,}" if old != new else "")
+    if difference.same:
+        yield (
+            "The same rows in the same parts."
+            if not _of_locks(difference)
+            else "The lock is of this dataset."
+        )
+        return
+    start, end = _common(difference)
+    for kind in KINDS:
+        if difference.counts[kind]:
+            yield ""
+            yield f"{kind} {difference.counts[kind]:,}{_consists_of(difference, kind)}"
+            for row in difference.examples.get(kind, []):
+                yield from _shown(row, kind, start, end)
+            if more := difference.counts[kind] - len(difference.examples.get(kind, [])):
+                yield f"  … and {more:,} more"
+    if difference.lock:
+        yield ""
+        yield f"{len(difference.lock):,} of the lock differ"
+        yield from (f"  {each}" for each in difference.lock)
+
+
+def _shown(row: ChangedRow, kind: Kind, start: int, end: int) -> Iterator[str]:
+    place = row.new if row.new is not None else row.old
+    middle = row.prompt[start : len(row.prompt) - end] or row.prompt
+    text = quoted(middle.strip(), _SHOWN)
+    if kind == "moved":
+        yield f"  {row.old} → {row.new}  {text}"
+        return
+    if kind == "changed":
+        yield f"  {place}  {text}"
+        yield f"    - {quoted(row.old_answer or '', _SHOWN)}"
+        yield f"    + {quoted(row.new_answer or '', _SHOWN)}"
+        return
+    answer = row.new_answer if row.new_answer is not None else row.old_answer
+    yield f"  {'+' if kind == 'added' else '-'} {place}  {text}" + (
+        f" → {quoted(answer, _SHOWN)}" if answer else ""
+    )
+
+
+def _consists_of(difference: DatasetDifference, kind: Kind) -> str:
+    pairs = difference.moves if kind == "moved" else difference.labels.get(kind)
+    if not pairs:
+        return ""
+    ordered = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))
+    told = [
+        f"{' → '.join(dict.fromkeys(name for name in pair if name))} {rows:,}"
+        for pair, rows in ordered[:_MOST_LABELS_SHOWN]
+    ]
+    more = len(ordered) - len(told)
+    return ": " + ", ".join(told) + (f" and {more} more" if more else "")
+
+
+def _common(difference: DatasetDifference) -> tuple[int, int]:
+    """How many characters all prompts begin and end with, in whole lines: a template's words tell no rows apart."""
+    prompts = [*difference.sample, *(row.prompt for rows in difference.examples.values() for row in rows)]
+    if len(set(prompts)) < 2:
+        return 0, 0
+    start = prompts[0][: _same_start(prompts)].rfind("\n") + 1
+    backwards = [prompt[start:][::-1] for prompt in prompts]
+    return start, backwards[0][: _same_start(backwards)].rfind("\n") + 1
+
+
+def _same_start(texts: list[str]) -> int:
+    # What the first and the last in order have in common, all between them have.
+    pairs = zip(min(texts), max(texts), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _of_locks(difference: DatasetDifference) -> bool:
+    return difference.old.endswith(".json") or difference.new.endswith(".json")
