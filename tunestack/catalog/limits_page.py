@@ -13,6 +13,12 @@ Written by `python -m tunestack.catalog.limits_page > docs/dataset-limits.md` fr
 a test holds the two together. `tunestack dataset check` goes by the model that `checks.model` or `--model` names,
 else by the first row of the format. An empty cell is a figure that no source gives: it is not checked. A source
 marked *secondary* is not Google's own page, code or answer; Google's pages were read in public copies.
+
+A row is proved short enough by its bytes: a tokenizer with byte fallback makes at most one token of a byte of UTF-8.
+What bytes do not prove is counted where `checks.tokenizer` names a tokenizer file (`tokenizer.json`, or a
+SentencePiece `.model`; extra `tunestack[tokens]`), else estimated at a token for 4 characters: an estimate over the
+limit is a finding that says so, for a row it may be off by 50 %; rows whose bytes alone are over are counted as not
+proved.
 """
 _COLUMNS = ("models", "tokens in", "tokens out", "tokens together", "rows", "validation", "bytes", "sources")
 
