@@ -70,7 +70,7 @@ def examine_dataset(folder: Path) -> ExaminedDataset:
 
     spec = load_dataset(folder)
     spec_file = folder / SPEC_FILE
-    dataset = ExaminedDataset(spec, Examples(str(folder / spec.records), []))
+    dataset = ExaminedDataset(spec, Examples(str(folder / spec.records[0]), []))
 
     def declared(code: str, message: str, fix: str, *location: str) -> Finding:
         return Finding(str(spec_file), *line_and_column(spec_file, location), code, "", message, fix)
@@ -121,7 +121,7 @@ def examine_dataset(folder: Path) -> ExaminedDataset:
         dataset.findings += checks.placed(findings, path)
         return examples
 
-    dataset.records = examine(spec.records, spec.columns, None, "records")
+    dataset.records = examine(spec.records[0], spec.columns, None, "records")
     held_out_columns: dict[str, ColumnType] = dict(spec.columns)
     if spec.references is not None:
         asked = prompt.columns if prompt is not None else spec.columns
@@ -132,7 +132,7 @@ def examine_dataset(folder: Path) -> ExaminedDataset:
         examples = examine(file, held_out_columns, spec.references, "held_out", name)
         dataset.held_out[name] = examples
         dataset.findings += checks.placed(
-            list(checks.leaked(examples, dataset.records, spec.records)), folder / file
+            list(checks.leaked(examples, dataset.records, spec.records[0])), folder / file
         )
 
     rows = dataset.records.rows

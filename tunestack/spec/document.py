@@ -59,7 +59,7 @@ def parse_document(
         # tuple and text for a path or an enumeration, and bends nothing else.
         valid = model.model_validate_json(to_json(plain(root), inf_nan_mode="constants"), strict=True)
     except ValidationError as error:
-        details = error.errors(include_url=False)
+        details = list(_parted(error.errors(include_url=False)))
         meant = {each["loc"]: word for each in details if (word := _meant(each, details)) is not None}
         told = {(*location[:-1], word) for location, word in meant.items()}
         found.extend(
@@ -91,14 +91,31 @@ def place_of(path: Path, location: Location, variables: Mapping[str, str] | None
     return f"{path}:{line}:{column}"
 
 
-def misfit(message: str, *at: str | int, need: str = "", fix: str = "") -> PydanticCustomError:
+def misfit(
+    message: str, *at: str | int, need: str = "", fix: str = "", code: str = "value-invalid"
+) -> PydanticCustomError:
     """For a model's own validator to raise: values that do not fit together, reported at the key ``at``.
 
     ``at`` is relative to the model (or field) that validates, so a model can point at one of its keys.
     """
     return PydanticCustomError(
-        "misfit", "{message}", {"message": message, "at": at, "need": need, "fix": fix}
+        "misfit", "{message}", {"message": message, "at": at, "need": need, "fix": fix, "code": code}
     )
+
+
+def misfits(*several: PydanticCustomError) -> PydanticCustomError:
+    """For a model's own validator to raise: several of `misfit` at once."""
+    return PydanticCustomError("misfits", "several values do not fit together", {"each": several})
+
+
+def _parted(details: Iterable[ErrorDetails]) -> Iterator[ErrorDetails]:
+    """The details, each of several misfits as one of its own."""
+    for detail in details:
+        for each in (detail.get("ctx") or {}).get("each", ()) if detail["type"] == "misfits" else (None,):
+            if each is None:
+                yield detail
+            else:
+                yield {**detail, "type": each.type, "msg": each.message(), "ctx": each.context}
 
 
 _NEED = {
@@ -172,7 +189,8 @@ def _explain(
         )
         fix = write(nearest(str(node.value), allowed)) if isinstance(node, yaml.ScalarNode) else ""
     elif kind == "misfit":
-        code, message, need, fix = "value-invalid", message, context["need"], context["fix"]
+        code, message, need, fix = context["code"], message, context["need"], context["fix"]
+        have = "" if code == "missing-key" else have
     elif kind in ("value_error", "assertion_error"):
         code, message, need, fix = "value-invalid", f"`{dotted}`: {context.get('error', message)}", "", ""
     else:

@@ -203,7 +203,10 @@ def plain(node: yaml.Node) -> Any:
     """The node as plain Python values; the tree has passed `malformed`."""
     if isinstance(node, yaml.MappingNode):
         # Of a key that stands twice the first counts, as it does for places.
-        return {key.value: plain(inner) for key, inner in reversed(node.value)}
+        members: dict[str, Any] = {}
+        for key, inner in node.value:
+            members.setdefault(key.value, plain(inner))
+        return members
     if isinstance(node, yaml.SequenceNode):
         return [plain(item) for item in node.value]
     text: str = node.value

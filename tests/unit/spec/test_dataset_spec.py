@@ -45,7 +45,7 @@ def test_the_contract_s_example_is_read(tmp_path: Path) -> None:
         ("held-out/plain.jsonl", "held-out/../../x", 6, "a path inside the dataset folder"),
         ("name: sarcasm-classification", "name: Sarcasm", 1, "lower-case letters, digits and hyphens"),
         ("format: supervised", "format: superviced", 3, "write `supervised`"),
-        ("text: string", "text: str", 7, "one of string, list[string]"),
+        ("text: string", "text: str", 7, "one of string, integer, number, boolean, list[string], messages"),
         ("{text: string, label: string}", "{}", 7, "at least 1 item"),
         ("{text: string, label: string}", "{text: 'list[string]'}", 7, "no column is text"),
         ("stratify: label", "stratify: lable", 11, "which is no text column"),
