@@ -6,19 +6,15 @@ on the report alone. This module says what is on the page, `report.html.j2` how 
 
 from __future__ import annotations
 
-import math
 import re
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tunestack.dataset.findings import CODES, Finding
+from tunestack.dataset.histogram import HEIGHT, WIDTH, charts
 from tunestack.dataset.report import FAMILIES, Report, by_code, by_part, counted, verdict
-from tunestack.dataset.statistics import Statistics
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -73,48 +69,12 @@ def html_report(report: Report, *, title: str = "", texts: Mapping[Place, str] |
             rows=sum(statistics.rows for statistics in report.statistics.values()),
             size=sum(source.bytes for source in report.sources)
             or sum(statistics.bytes for statistics in report.statistics.values()),
-            charts=[(text, list(_charts(report, text))) for text in _measured(report)],
+            charts=[
+                (text, list(charts(text, dict(by_part(report)), report.limits))) for text in _measured(report)
+            ],
             balances=list(_balances(report)),
         )
     )
-
-
-class Bar(NamedTuple):
-    """One bar of a histogram, in units of the drawing; ``title`` is what it stands for."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    title: str
-
-
-class Mark(NamedTuple):
-    """A line across a histogram, with its label and the side that this stands on."""
-
-    x: float
-    label: str
-    anchor: str
-    kind: str
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A histogram of lengths, ready to be drawn: 640 × 170 units."""
-
-    part: str
-    description: str
-    bars: list[Bar]
-    marks: list[Mark]
-    ticks: list[Mark]
-
-
-WIDTH, HEIGHT, TOP = (
-    640,
-    130,
-    26,
-)  # of the drawing: its width, where the bars stand, and where they end at most
-_BINS = 36
 
 
 def _families(findings: Mapping[str, Sequence[Finding]]) -> dict[str, list[str]]:
@@ -130,83 +90,6 @@ def _measured(report: Report) -> list[str]:
         name for each in report.statistics.values() for name, histogram in each.lengths.items() if histogram
     }
     return sorted(names, key=lambda name: (name != "prompt", name))
-
-
-def _charts(report: Report, text: str) -> Iterator[Chart]:
-    """A histogram for each part, all on one scale, so that they can be compared by eye."""
-    lengths = {
-        part: statistics.lengths[text] for part, statistics in by_part(report) if statistics.lengths.get(text)
-    }
-    scale = _Scale(min(map(min, lengths.values())), max(map(max, lengths.values())))
-    for part, histogram in lengths.items():
-        yield _chart(part, text, report.statistics[part], histogram, scale)
-
-
-class _Scale:
-    """Lengths on a logarithmic axis, which for lengths close to each other is nearly a linear one."""
-
-    def __init__(self, least: int, most: int) -> None:
-        self.least, self.most = least, most
-        self._low, self._high = math.log(least + 1), math.log(most + 2)
-        step = (self._high - self._low) / _BINS
-        inner = {round(math.exp(self._low + step * index)) - 1 for index in range(1, _BINS)}
-        self.edges = sorted({least, most + 1, *(edge for edge in inner if least < edge <= most)})
-
-    def __call__(self, length: float) -> float:
-        """The place of a length on the axis."""
-        return WIDTH * (math.log(length + 1) - self._low) / (self._high - self._low)
-
-    def ticks(self) -> list[int]:
-        """Round lengths to write below the axis, far enough from each other to be read."""
-        steps = [digit * 10**power for power in range(12) for digit in (1, 2, 5)]
-        round_ones = [step for step in steps if self.least <= step <= self.most]
-        if len(round_ones) < 3:  # a narrow range: evenly spaced ones instead
-            step = next(step for step in steps if (self.most - self.least) / step <= 6)
-            round_ones = list(range(-(-self.least // step) * step, self.most + 1, step))
-        kept: list[int] = []
-        for tick in round_ones:
-            if not kept or self(tick) - self(kept[-1]) >= 48:
-                kept.append(tick)
-        return kept
-
-
-def _chart(part: str, text: str, statistics: Statistics, histogram: Counter[int], scale: _Scale) -> Chart:
-    rows = [0] * (len(scale.edges) - 1)
-    for length, number in histogram.items():
-        rows[bisect_right(scale.edges, length) - 1] += number
-    tallest = max(rows)
-    bars = []
-    for number, (low, high) in zip(rows, pairwise(scale.edges), strict=True):
-        if number:
-            height = max(1.5, (HEIGHT - TOP) * number / tallest)
-            span = f"{low:,}" if high == low + 1 else f"{low:,} to {high - 1:,}"
-            x = scale(low)
-            bars.append(
-                Bar(
-                    x,
-                    HEIGHT - height,
-                    max(1.5, scale(high) - x - 1),
-                    height,
-                    f"{span} characters: {counted(number, 'row')}",
-                )
-            )
-    median, most_rows = statistics.quantile(text, 0.5), statistics.quantile(text, 0.95)
-    marks = [_mark(scale(median + 0.5), f"median {median:,}", "median")]
-    if scale(most_rows + 0.5) - scale(median + 0.5) > 4:
-        marks.append(_mark(scale(most_rows + 0.5), f"95 % {most_rows:,}", "p95"))
-    description = (
-        f"{counted(histogram.total(), 'row')}: the shortest {text} has {min(histogram):,} characters, half have at "
-        f"most {median:,}, 95 % at most {most_rows:,}, the longest has {max(histogram):,}."
-    )
-    ticks = [_mark(scale(tick + 0.5), f"{tick:,}", "tick") for tick in scale.ticks()]
-    return Chart(part, description, bars, marks, ticks)
-
-
-def _mark(x: float, label: str, kind: str) -> Mark:
-    x = min(max(x, 0.0), float(WIDTH))
-    if kind == "tick":
-        return Mark(x, label, "start" if x < 20 else "end" if x > WIDTH - 20 else "middle", kind)
-    return Mark(x, label, "end" if (kind == "median" and x > 90) or x > WIDTH - 90 else "start", kind)
 
 
 def _balances(report: Report) -> Iterator[tuple[str, list[tuple[str, int, float]]]]:
@@ -316,7 +199,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {"counted": counted, "marked": marked, "size": _size, "slug": _slug}
-    environment.globals |= {"WIDTH": WIDTH, "HEIGHT": HEIGHT, "TOP": TOP}
+    environment.globals |= {"WIDTH": WIDTH, "HEIGHT": HEIGHT}
     return environment
 
 
