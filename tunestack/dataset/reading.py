@@ -1,0 +1,127 @@
+"""Sources read through, each by its plan, by one process or several; and single records read again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
+from typing import NamedTuple
+
+from tunestack.dataset.findings import Finding
+from tunestack.dataset.processes import available_processes, in_order
+from tunestack.dataset.scan import BlockReport, Scan, ScanPlan, scan_block
+from tunestack.dataset.sources.source import (
+    BLOCK_BYTES,
+    ONE_PROCESS_BYTES,
+    Block,
+    Source,
+    SourceDigests,
+    SourceFault,
+)
+
+
+@dataclass
+class Reading:
+    """A source to be read by a plan; ``digests`` is None until it has been, or where it cannot be."""
+
+    plan: ScanPlan
+    scan: Scan
+    digests: SourceDigests | None = None
+
+    @property
+    def source(self) -> Source:
+        """What is read."""
+        return self.scan.source
+
+
+class Record(NamedTuple):
+    """One record as it was read: its text, and where it begins."""
+
+    number: int
+    text: bytes
+    line: int
+    column: int
+
+
+class _Piece(NamedTuple):
+    """A block to be scanned, or a whole source to be digested: the one piece of work that reads it in order."""
+
+    reading: int
+    work: Block | Source
+
+
+def read_all(
+    readings: Sequence[Reading], processes: int | None = None, block_bytes: int | None = None
+) -> None:
+    """Scan and digest all sources. Raises OSError and TunestackError as the sources do.
+
+    ``processes``: None for as many as there are processors, or this one alone where that is faster.
+    """
+    faults: dict[int, SourceFault] = {}
+    pieces = _pieces(readings, block_bytes or BLOCK_BYTES, faults)
+    if processes is None:
+        first, size = [], 0
+        for piece in pieces:
+            first.append(piece)
+            size += piece.work.end - piece.work.start if isinstance(piece.work, Block) else 0
+            if size >= ONE_PROCESS_BYTES:
+                processes = available_processes()
+                break
+        pieces = chain(first, pieces)
+    work = partial(_done, [reading.plan for reading in readings])
+    for number, result in in_order(work, pieces, processes or 1):
+        if isinstance(result, BlockReport):
+            readings[number].scan.fold(result)
+        else:
+            readings[number].digests = result
+    for number, fault in faults.items():
+        readings[number].scan.add_fault(fault)
+
+
+def _pieces(
+    readings: Sequence[Reading], block_bytes: int, faults: dict[int, SourceFault]
+) -> Iterator[_Piece]:
+    for number, reading in enumerate(readings):
+        if not reading.plan.quick:
+            yield _Piece(number, reading.source)
+        try:
+            for block in reading.source.blocks(block_bytes):
+                yield _Piece(number, block)
+        except SourceFault as fault:
+            faults[number] = fault
+
+
+def _done(plans: Sequence[ScanPlan], piece: _Piece) -> tuple[int, BlockReport | SourceDigests | None]:
+    number, work = piece
+    if isinstance(work, Block):
+        return number, scan_block(plans[number], work)
+    try:
+        return number, work.digests()
+    except SourceFault:  # its blocks tell of it
+        return number, None
+
+
+def records_again(scan: Scan, wanted: Iterable[int], block_bytes: int | None = None) -> Iterator[Record]:
+    """The records with these numbers, in their order."""
+    numbers = sorted(set(wanted))
+    at = 0
+    ends = [*(first for first, _ in scan.blocks[1:]), scan.records]
+    if not numbers:
+        return
+    for block, (first, lines), end in zip(
+        scan.source.blocks(block_bytes or BLOCK_BYTES), scan.blocks, ends, strict=False
+    ):
+        if numbers[at] < end:
+            number = first
+            for chunk in scan.source.chunks(block):
+                while numbers[at] < number + len(chunk.texts):
+                    row = numbers[at] - number
+                    column = 1 if chunk.columns is None else chunk.columns[row]
+                    yield Record(numbers[at], chunk.texts[row], lines + chunk.lines[row], column)
+                    at += 1
+                    if at == len(numbers):
+                        return
+                number += len(chunk.texts)
+                if numbers[at] >= end:
+                    break

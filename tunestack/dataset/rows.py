@@ -1,0 +1,88 @@
+"""What is kept of every good row of a part: three numbers in files, so that memory does not grow with the rows."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import ExitStack
+from types import TracebackType
+
+# Bytes of a column that stay in memory before it goes to a file; bytes that are read at once.
+_IN_MEMORY = 1 << 20
+_PIECE = 1 << 19
+WIDTH = 8  # bytes of a number: unsigned, of this machine's byte order, never kept beyond the run
+
+
+class Column:
+    """Numbers of 64 bits that are only ever appended to and read in order."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed by close()
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def extend(self, numbers: bytes) -> None:
+        """Append numbers as they lie in an array("Q")."""
+        self._file.seek(0, 2)
+        self._file.write(numbers)
+        self._length += len(numbers) // WIDTH
+
+    def pieces(self) -> Iterator[array[int]]:
+        """All numbers, some thousands at a time."""
+        at = 0
+        while True:
+            self._file.seek(at)
+            piece = self._file.read(_PIECE)
+            if not piece:
+                return
+            at += len(piece)
+            yield array("Q", piece)
+
+    def at(self, row: int) -> int:
+        """The number of one row."""
+        self._file.seek(row * WIDTH)
+        return int.from_bytes(self._file.read(WIDTH), sys.byteorder)
+
+    def close(self) -> None:
+        """Delete the file."""
+        self._file.close()
+
+
+class Rows:
+    """The good rows of one part in the order of reading, over all of its sources.
+
+    ``prompts``: `split.prompt_hash` of each; ``answers``: XXH3 of each answer; ``records``: the number of the
+    record in its source, from 0. ``left_out`` has a 1 for each row that a rule leaves out.
+    """
+
+    def __init__(self) -> None:
+        self.prompts, self.answers, self.records = Column(), Column(), Column()
+        self.strata: list[str] = []
+        self.left_out = bytearray()
+        self.starts: list[int] = []  # of each source: its first row
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def source_of(self, row: int) -> int:
+        """The index of the source that a row comes from."""
+        return bisect_right(self.starts, row) - 1
+
+    def __enter__(self) -> Rows:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Delete the files."""
+        with ExitStack() as closing:
+            for column in (self.prompts, self.answers, self.records):
+                closing.callback(column.close)
