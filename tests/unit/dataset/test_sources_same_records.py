@@ -37,7 +37,7 @@ def read(source: Source, size: int = BLOCK_BYTES, records: int = 128) -> list[Pl
     before = 0
     for number, block in enumerate(source.blocks(size)):
         assert block.number == number
-        block = pickle.loads(pickle.dumps(block))
+        block = pickle.loads(pickle.dumps(block))  # noqa: S301
         lines = 0
         for chunk in block.source.chunks(block, records):
             assert len(chunk.texts) == len(chunk.lines) <= records
@@ -151,7 +151,7 @@ def test_records_are_the_same_in_any_container_and_any_cut(
     pack = data.draw(st.sampled_from([PACKINGS[suffix], PACKED_IN_PIECES.get(suffix, PACKINGS[suffix])]))
     name = data.draw(st.sampled_from([f"rows.{kind}{suffix}", f"rows.{kind}"]))
     (folder / name).write_bytes(pack(content))
-    source = pickle.loads(pickle.dumps(open_source(name, root=folder, columns=COLUMNS)))
+    source = pickle.loads(pickle.dumps(open_source(name, root=folder, columns=COLUMNS)))  # noqa: S301
     placed = read(source, data.draw(st.integers(1, 200)), data.draw(st.integers(1, 9)))
     assert [json.loads(text) for _, _, text in placed] == rows
     assert [(line, column) for line, column, _ in placed] == places

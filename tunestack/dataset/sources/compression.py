@@ -13,12 +13,13 @@ from tunestack.dataset.sources.detection import Packing
 from tunestack.dataset.sources.source import SourceDigests, SourceFault
 
 if TYPE_CHECKING:
+    import zstandard
     from _typeshed import WriteableBuffer
 
 _BUFFER_BYTES = 256 << 10
 # Packed bytes given to zstd at once. What comes out is at most 32,768 times as much (RFC 8878: a block of four
 # bytes stands for at most 128 KiB), so no file, however made, fills the memory.
-_PIECE_BYTES = 2 << 10
+_PIECE_BYTES = 512
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class _Unpacked(io.RawIOBase):
         if self.fault is not None:
             return 0
         try:
-            if count := self._reader.readinto(buffer):
+            if count := self._reader.readinto1(buffer):  # not all that there is room for: errors lose it
                 return count
             self.fault = fault_of(self._packed)
         except EOFError:
@@ -84,12 +85,15 @@ class _Zstandard:
         import zstandard
 
         self._packed, self._error = packed, zstandard.ZstdError
-        self._new_frame = zstandard.ZstdDecompressor().decompressobj
+        self._unpack = zstandard.ZstdDecompressor()
         self._frame = self._new_frame()
         self._begun = False
         self._ready = memoryview(b"")
 
-    def readinto(self, buffer: WriteableBuffer) -> int:
+    def _new_frame(self) -> zstandard.ZstdDecompressionObj:
+        return self._unpack.decompressobj(write_size=_BUFFER_BYTES >> 4)
+
+    def readinto1(self, buffer: WriteableBuffer) -> int:
         """Raises EOFError where the stream ends within a frame, ValueError where it is damaged."""
         while not self._ready:
             piece = self._frame.unused_data if self._frame.eof else b""
