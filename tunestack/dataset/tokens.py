@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import heappush, heappushpop
+from itertools import islice
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -73,18 +74,21 @@ class TokenCheck:
 
         ``prompts`` and ``answers`` are the batch's facts (see formats.format), which hold at least the texts.
         """
+        safe_prompt, safe_answer, safe_row = self._safe_prompt, self._safe_answer, self._safe_row
         longest_prompt = max(map(len, prompts), default=0)
         longest_answer = max(map(len, answers), default=0)
         if (
-            longest_prompt <= self._safe_prompt
-            and longest_answer <= self._safe_answer
-            and longest_prompt + longest_answer <= self._safe_row
+            longest_prompt <= safe_prompt
+            and longest_answer <= safe_answer
+            and longest_prompt + longest_answer <= safe_row
         ):
             return []
+        lengths = zip(map(len, prompts), map(len, answers), strict=True)
         return [
             number
-            for number, (prompt, answer) in enumerate(zip(prompts, answers, strict=True))
-            if self._possible(utf8_length(prompt), utf8_length(answer))
+            for number, (prompt, answer) in enumerate(lengths)
+            if (prompt > safe_prompt or answer > safe_answer or prompt + answer > safe_row)
+            and self._possible(utf8_length(prompts[number]), utf8_length(answers[number]))
         ]
 
     def _possible(self, prompt: int, answer: int) -> bool:
@@ -177,37 +181,44 @@ def utf8_length(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
+class Sampled(NamedTuple):
+    """A row of the sample: how many rows say the same, the characters and bytes of one, its line."""
+
+    rows: int
+    characters: int
+    bytes: int
+    line: Any
+
+
 @dataclass
 class TokenTally:
     """What token totals are made of; merging is associative and commutative, and any cut into blocks gives the same.
 
-    ``bytes``: of the prompts and answers of all rows. ``exact``: tokens, where all rows are counted. ``sample``: the
-    SAMPLE distinct rows with the smallest keyed hashes: hash → how many rows say the same, the bytes of one, its
-    texts. They are counted at the end, so that only SAMPLE rows ever are.
+    ``characters``, ``bytes``: of the prompts and answers of all rows, as the facts have them. ``exact``: tokens,
+    where all rows are counted. ``sample``: the SAMPLE distinct rows with the smallest keyed hashes, by hash. Their
+    tokens are counted at the end, so that only SAMPLE rows ever are.
     """
 
     rows: int = 0
+    characters: int = 0
     bytes: int = 0
     exact: int = 0
     not_proved: int = 0
-    sample: dict[int, tuple[int, int, tuple[str, ...]]] = field(default_factory=dict)
+    sample: dict[int, Sampled] = field(default_factory=dict)
     _largest: list[int] = field(default_factory=list, repr=False, compare=False)  # heap of -key
 
     def add(self, prompts: Sequence[str], answers: Sequence[str], lines: Sequence[Any]) -> None:
-        """Add a batch: its facts, and the lines that rows are taken from which enter the sample."""
+        """Add a batch: its facts, and the lines that they are of."""
         bar = self._bar
-        for number, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
+        for prompt, answer, line in zip(prompts, answers, lines, strict=True):
             content = f"{prompt}\0{answer}".encode("utf-8", "surrogatepass")
             self.bytes += len(content) - 1
             key = xxh3_128_intdigest(content, _KEY_SEED)
-            if key > bar:
-                continue
-            if key in self.sample:
-                self._again(key, 1)
-            else:
-                self._take(key, 1, len(content) - 1, row_texts(lines[number]).every)
+            if key <= bar:
+                self._take(key, Sampled(1, len(prompt) + len(answer), len(content) - 1, line))
                 bar = self._bar
         self.rows += len(prompts)
+        self.characters += sum(map(len, prompts)) + sum(map(len, answers))
 
     def count(self, tokenizer: TokenizerFile, lines: Iterable[Any]) -> None:
         """Count every token of these lines (`--exact-tokens`)."""
@@ -216,14 +227,13 @@ class TokenTally:
     def merge(self, other: TokenTally) -> None:
         """Add another block's tally to this one."""
         self.rows += other.rows
+        self.characters += other.characters
         self.bytes += other.bytes
         self.exact += other.exact
         self.not_proved += other.not_proved
-        for key, (rows, size, texts) in other.sample.items():
-            if key in self.sample:
-                self._again(key, rows)
-            elif key < self._bar:
-                self._take(key, rows, size, texts)
+        for key, sampled in other.sample.items():
+            if key <= self._bar:
+                self._take(key, sampled)
 
     @property
     def _bar(self) -> int:
@@ -233,12 +243,11 @@ class TokenTally:
         """
         return -self._largest[0] if len(self._largest) == SAMPLE else _EVERY_KEY
 
-    def _again(self, key: int, rows: int) -> None:
-        before, size, texts = self.sample[key]
-        self.sample[key] = (before + rows, size, texts)
-
-    def _take(self, key: int, rows: int, size: int, texts: tuple[str, ...]) -> None:
-        self.sample[key] = (rows, size, texts)
+    def _take(self, key: int, sampled: Sampled) -> None:
+        if (known := self.sample.get(key)) is not None:
+            self.sample[key] = known._replace(rows=known.rows + sampled.rows)
+            return
+        self.sample[key] = sampled
         if len(self._largest) < SAMPLE:
             heappush(self._largest, -key)
         else:
@@ -247,8 +256,11 @@ class TokenTally:
 
 @dataclass(frozen=True)
 class TokenTotal:
-    """Tokens of a dataset, once through. ``low`` and ``high``: the 95 % interval of a sample (normal approximation
-    of the ratio tokens / bytes), or for an estimate nothing and the bytes, which no tokenizer exceeds."""
+    """Tokens of a dataset, once through.
+
+    ``low`` and ``high``: the 95 % interval of a sample (normal approximation), or for an estimate nothing and the
+    bytes, which no tokenizer exceeds.
+    """
 
     tokens: int
     low: int
@@ -273,27 +285,49 @@ def counted_total(tally: TokenTally) -> TokenTotal:
 
 
 def sampled_total(tally: TokenTally, tokenizer: TokenizerFile) -> TokenTotal:
-    """The total by the sample: its tokens / bytes times all bytes; counted where every row is in the sample.
+    """The total by the sample; counted where every row is in the sample.
 
-    All sums are of integers, so that the same rows give the same figures everywhere.
+    A generalised regression estimate (Särndal, Swensson and Wretman, Model Assisted Survey Sampling, chapter 6):
+    tokens a character and tokens a further byte of it, fitted to the sample, times the characters and further bytes
+    of all rows. Two figures and not one, tokens / bytes, because scripts differ in both. Sums are `math.fsum`'s,
+    which no order changes.
     """
     entries = [tally.sample[key] for key in sorted(tally.sample)]
-    counts = tokenizer.counts([text for _, _, texts in entries for text in texts])
-    sizes, tokens, start = [], [], 0
-    for rows, size, texts in entries:
-        sizes.append(rows * size)
-        tokens.append(rows * sum(counts[start : start + len(texts)]))
-        start += len(texts)
-    size_sum, token_sum = sum(sizes), sum(tokens)
-    if size_sum == tally.bytes:
-        return TokenTotal(token_sum, token_sum, token_sum, "counted")
-    total = (2 * token_sum * tally.bytes + size_sum) // (2 * size_sum)  # rounded
-    squares = sum((size_sum * y - token_sum * x) ** 2 for x, y in zip(sizes, tokens, strict=True))
-    # Cochran, Sampling Techniques, chapter 6: the variance of a ratio, with the correction for what was sampled.
+    texts = [row_texts(entry.line).every for entry in entries]
+    counts = iter(tokenizer.counts([text for each in texts for text in each]))
+    tokens = [entry.rows * sum(islice(counts, len(each))) for entry, each in zip(entries, texts, strict=True)]
+    sizes = [entry.rows * entry.bytes for entry in entries]
+    counted, size = sum(tokens), sum(sizes)
+    if size == tally.bytes:
+        return TokenTotal(counted, counted, counted, "counted")
+    characters = [entry.rows * entry.characters for entry in entries]
+    further = [all_bytes - one_each for all_bytes, one_each in zip(sizes, characters, strict=True)]
+    by_character, by_further = _fitted(characters, further, tokens)
+    total = by_character * tally.characters + by_further * (tally.bytes - tally.characters)
+    squares = math.fsum(
+        (y - by_character * x - by_further * z) ** 2
+        for x, z, y in zip(characters, further, tokens, strict=True)
+    )
     count = len(entries)
-    variance = squares / size_sum**4 * count / (count - 1) * (1 - size_sum / tally.bytes)
-    half = math.ceil(_95_PERCENT * math.sqrt(variance) * tally.bytes)
-    return TokenTotal(total, total - half, total + half, "sampled", sum(rows for rows, _, _ in entries))
+    unsampled = 1 - size / tally.bytes
+    half = _95_PERCENT * tally.bytes / size * math.sqrt(squares * count / (count - 1) * unsampled)
+    low, high = math.floor(total - half), math.ceil(total + half)
+    return TokenTotal(round(total), low, high, "sampled", sum(entry.rows for entry in entries))
+
+
+def _fitted(first: Sequence[int], second: Sequence[int], values: Sequence[int]) -> tuple[float, float]:
+    """Weighted least squares of values ≈ a · first + b · second, the variance growing with first + second."""
+    rows = [row for row in zip(first, second, values, strict=True) if row[0] + row[1]]
+    xx = math.fsum(x * x / (x + z) for x, z, _ in rows)
+    xz = math.fsum(x * z / (x + z) for x, z, _ in rows)
+    zz = math.fsum(z * z / (x + z) for x, z, _ in rows)
+    xy = math.fsum(x * y / (x + z) for x, z, y in rows)
+    zy = math.fsum(z * y / (x + z) for x, z, y in rows)
+    determinant = xx * zz - xz * xz
+    if determinant <= 1e-9 * xx * zz:  # all of one script, as far as this can tell: tokens / bytes
+        ratio = sum(values) / (sum(first) + sum(second))
+        return ratio, ratio
+    return (xy * zz - zy * xz) / determinant, (zy * xx - xy * xz) / determinant
 
 
 def estimated_total(statistics: Statistics) -> TokenTotal:

@@ -307,7 +307,10 @@ def test_any_cut_into_blocks_gives_the_same_tally(
         lines = [Line(prompt, answer) for prompt, answer in rows]
         whole = tally_of(lines)
         assert len(whole.sample) == min(5, len(set(rows)))
-        assert all(whole.sample[key][0] == Counter(rows)[whole.sample[key][2]] for key in whole.sample)
+        assert all(
+            kept.rows == Counter(rows)[kept.line.input_text, kept.line.output_text]
+            for kept in whole.sample.values()
+        )
         edges = [0, *sorted(cut for cut in cuts if cut <= len(lines)), len(lines)]
         blocks = [tally_of(lines[start:end], 3) for start, end in pairwise(edges)]
         order.shuffle(blocks)
