@@ -9,6 +9,7 @@ import pulumi_gcp as gcp
 from environment import TuningEnvironment
 
 from tunestack.dataset import CompiledFile
+from tunestack.dataset.upload import object_name
 from tunestack.plan import ResolvedPlan
 from tunestack.provider import Evaluation, PipelineJob, Provider
 from tunestack.spec.stack import StackSpec
@@ -36,16 +37,22 @@ class TunedModel(pulumi.ComponentResource):
         job, dataset = plan.job, plan.dataset
         inside = pulumi.ResourceOptions(parent=self)
 
+        generations: dict[str, pulumi.Input[int]] = {}
+
         def uploaded(part: str, file: CompiledFile) -> pulumi.Output[str]:
-            """Declare ``file`` as an object whose name is its digest; return its gs:// address."""
+            """Return the gs:// address of ``file``: an object under its digest, or where it lies already."""
+            if file.path is None:
+                generations[part] = file.generation or 0
+                return pulumi.Output.from_input(file.uri or "")
             held = gcp.storage.BucketObject(
                 f"{name}-{part}",
                 bucket=environment.datasets.name,
-                name=f"{dataset.name}/{file.digest[:16]}/{part}.jsonl",
+                name=object_name(dataset.name, part, file.digest, file.path.suffix),
                 source=pulumi.FileAsset(str(file.path)),
                 content_type="application/jsonl",
                 opts=pulumi.ResourceOptions(parent=self, provider=environment.gcp),
             )
+            generations[part] = held.generation
             return pulumi.Output.concat("gs://", held.bucket, "/", held.output_name)
 
         train = uploaded("train", dataset.train)
@@ -107,7 +114,12 @@ class TunedModel(pulumi.ComponentResource):
             "model": self.job.model,
             "endpoint": self.job.endpoint,
             "spec_hash": plan.spec_hash,
-            "dataset": {"name": dataset.name, "digest": dataset.digest, "rows": dataset.train.rows},
+            "dataset": {
+                "name": dataset.name,
+                "digest": dataset.digest,
+                "rows": dataset.train.rows,
+                "generations": generations,
+            },
             "plan": {
                 "batch_size": plan.steps.batch_size,
                 "steps_per_epoch": plan.steps.steps_per_epoch,

@@ -20,6 +20,7 @@ Repair = Literal["strip", "normalize", "byte-order-mark", "blank-line"]
 
 # Findings about a file as a whole, or about more than the row where they stand: leaving that row out mends nothing.
 _NOT_A_ROWS_OWN = {
+    "allow-list",
     "byte-order-mark",
     "class-balance",
     "compression",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import unicodedata
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import pytest
 from hypothesis import given
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tunestack.dataset.findings import CODES
 from tunestack.dataset.rules import DROPPABLE, Ledger, LedgerUnbalanced, Rules
+from tunestack.spec.dataset import Droppable
 
 texts = st.text(max_size=12)
 turns = st.lists(st.fixed_dictionaries({"role": st.sampled_from(["user", "model"]), "content": texts}))
@@ -90,6 +91,7 @@ def test_a_mark_and_a_blank_line_pass_only_by_their_rule(text: bytes) -> None:
 
 def test_only_what_belongs_to_a_row_can_be_dropped() -> None:
     assert frozenset(CODES) > DROPPABLE
+    assert frozenset(get_args(Droppable)) == DROPPABLE, "dataset.yaml can name all of these and no others"
     assert {"duplicate-row", "conflicting-rows", "leakage", "token-limit", "json-syntax"} <= DROPPABLE
     assert not {"file-unreadable", "class-balance", "too-many-rows", "truncated-line"} & DROPPABLE
 
