@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tunestack.dataset.findings import CODES, Finding
 from tunestack.dataset.histogram import HEIGHT, WIDTH, charts
 from tunestack.dataset.report import FAMILIES, Report, by_code, by_part, counted, verdict
+from tunestack.dataset.row_texts import Place, RowText
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -28,8 +29,6 @@ _REPEATS = ("duplicate-row", "conflicting-rows", "leakage", "near-duplicate", "n
 _PRIVATE = ("personal-data", "secret")
 _ALWAYS = ("duplicate-row", "conflicting-rows")
 
-Place = tuple[str, int]  # file and line
-
 
 def worst_rows(report: Report, most: int = WORST_ROWS) -> list[Place]:
     """The rows with the most findings, the worst first, then by place."""
@@ -37,7 +36,7 @@ def worst_rows(report: Report, most: int = WORST_ROWS) -> list[Place]:
     return sorted(findings, key=lambda place: (-findings[place], place))[:most]
 
 
-def html_report(report: Report, *, title: str = "", texts: Mapping[Place, str] | None = None) -> str:
+def html_report(report: Report, *, title: str = "", texts: Mapping[Place, RowText] | None = None) -> str:
     """The page. ``texts`` has the `worst_rows` as they stand in their files, by file and line, as far as known."""
     findings = by_code(report)
     private = private_rows(report)
@@ -123,17 +122,31 @@ class WorstRow(NamedTuple):
 _VALUE = re.compile(r'"(?:[^"\\]|\\.)*"?|[^\s"{}\[\],:]+|.', re.DOTALL)
 
 
-def _worst(report: Report, texts: Mapping[Place, str]) -> Iterator[WorstRow]:
+def _worst(report: Report, texts: Mapping[Place, RowText]) -> Iterator[WorstRow]:
     private = private_rows(report)
     for place in worst_rows(report):
         findings = [found for found in report.findings if (found.file, found.line) == place]
         hidden = private is None or place in private
-        text = "" if hidden else texts.get(place, "").rstrip("\r\n")
-        first = min((found.column for found in findings if found.column), default=1) - 1
+        row = RowText("") if hidden else texts.get(place, RowText(""))
+        text = row.text.rstrip("\r\n")
+        places = [_offset(row, found) for found in findings]
+        first = min((at for at in places if at >= 0), default=0)
         start = max(0, first - LONGEST_ROW // 2) if len(text) > LONGEST_ROW else 0
         shown = text[start : start + LONGEST_ROW]
-        pieces = list(_pieces(shown, [found.column - 1 - start for found in findings]))
+        pieces = list(_pieces(shown, [at - start for at in places]))
         yield WorstRow(f"{place[0]}:{place[1]}", findings, pieces, len(text) - len(shown), hidden)
+
+
+def _offset(row: RowText, found: Finding) -> int:
+    """Where in the row's text the finding is, from 0; -1 unknown."""
+    if row.column:
+        return found.column - row.column if found.column else -1
+    from tunestack.dataset.positions import find_positions
+
+    try:
+        return find_positions(row.text).values.get(found.path, -1)
+    except (ValueError, RecursionError):
+        return -1
 
 
 def private_rows(report: Report) -> frozenset[Place] | None:
@@ -169,9 +182,9 @@ def marked(found: Finding) -> tuple[str, str, str]:
     at = found.column - 1 if found.column <= 13 else 13
     if not 0 <= at < len(found.excerpt):
         return found.excerpt, "", ""
-    value = _VALUE.match(found.excerpt, at)
+    value = _VALUE.match(found.excerpt.removesuffix("…"), at)
     end = value.end() if value else at + 1
-    return found.excerpt[:at], found.excerpt[at:end].rstrip("…") or found.excerpt[at:end], found.excerpt[end:]
+    return found.excerpt[:at], found.excerpt[at:end], found.excerpt[end:]
 
 
 # What would be invisible or change the order of what follows: control characters, and those of writing direction.

@@ -74,7 +74,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "class-balance",
         "split-too-large",
     ),
-    "Personal data and secrets": ("personal-data", "secret"),
+    "Personal data and secrets": ("personal-data", "secret", "allow-list"),
 }
 
 
