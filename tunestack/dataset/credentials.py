@@ -10,11 +10,13 @@ and Anthropic keys, and private keys as a whole, where its plugin finds only the
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
 from typing import NamedTuple
 
+Found = tuple[int, int, str]  # start, end, kind
 _WORDY = r"[0-9A-Za-z_\-]"
 
 
@@ -69,6 +71,11 @@ KINDS = frozenset(
 _PEM = re.compile(r"(?:-----)?BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?(?:-----)?")
 _PEM_BODY = re.compile(r"[A-Za-z0-9+/=]{32}")
 _PEM_END = re.compile(r"-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----")
+_SHORTEST_TOKEN = 20
+_RUN = re.compile(r"[0-9A-Za-z_\-+/=]{20}")
+_CAPITAL_OR_DIGIT = re.compile(r"[0-9A-Z_]")
+# Of these a longer run of letters is something else.
+_FIXED_LENGTH = frozenset({"aws-key", "mailchimp-key", "twilio-key"})
 _ALPHANUMERIC = re.compile(r"[0-9A-Za-z]")
 _REST_OF_TOKEN = re.compile(rf"{_WORDY}*")
 # What documentation writes where a password would stand.
@@ -90,36 +97,58 @@ def _shapes() -> tuple[_Shape, ...]:
     return tuple(own)
 
 
-def tokens(text: str) -> Iterator[tuple[int, int, str]]:
+def tokens(text: str) -> Iterator[Found]:
     """Start, end and kind of each key or token; the same place may come twice."""
-    for kind, hint, patterns, valid in _shapes():
-        if hint not in text:
-            continue
-        for pattern in patterns:
-            for match in pattern.finditer(text):
-                # A token is not a piece of a longer word; it is told to its end, so that a mask hides all of it.
-                start, end = match.span(1) if kind == "aws-key" and pattern.groups else match.span()
-                if start and _ALPHANUMERIC.match(text, start) and _ALPHANUMERIC.match(text, start - 1):
-                    continue
-                rest = _REST_OF_TOKEN.match(text, end)
-                after = rest.end() if rest else end
-                if after > end and kind in ("aws-key", "mailchimp-key", "twilio-key"):
-                    continue
-                if valid(text[start:end]):
-                    yield start, after, kind
+    for start, end in _long_words(text):
+        for kind, hint, patterns, valid in _shapes():
+            if text.find(hint, start, end) < 0:
+                continue
+            # The one shape that goes by the words before it.
+            begin = max(0, start - 80) if kind == "aws-key" else start
+            for pattern in patterns:
+                for match in pattern.finditer(text, begin, end):
+                    span = _whole_token(
+                        text, *match.span(1 if kind == "aws-key" and pattern.groups else 0), kind
+                    )
+                    if span and valid(match[0]):
+                        yield *span, kind
 
 
-def private_keys(text: str) -> Iterator[tuple[int, int, str]]:
+def _long_words(text: str) -> Iterator[tuple[int, int]]:
+    """Where tokens may be: words of 20 characters of which 7 or more are capitals and digits."""
+    end = 0
+    for word in text.split():
+        if len(word) >= _SHORTEST_TOKEN:
+            start = text.index(word, end)
+            end = start + len(word)
+            if len(_CAPITAL_OR_DIGIT.findall(word)) >= 7 and _RUN.search(word):
+                yield start, end
+
+
+def _whole_token(text: str, start: int, end: int, kind: str) -> tuple[int, int] | None:
+    """The token to its very end, so that a mask hides all of it; None if it is a piece of a longer word."""
+    if start and _ALPHANUMERIC.match(text, start) and _ALPHANUMERIC.match(text, start - 1):
+        return None
+    rest = _REST_OF_TOKEN.match(text, end)
+    whole = rest.end() if rest else end
+    if whole > end and kind in _FIXED_LENGTH:
+        return None
+    return start, whole
+
+
+def private_keys(text: str) -> Iterator[Found]:
     """Private keys in PEM or PGP armour from the first to the last line; a heading without a key is none."""
+    if "PRIVATE KEY" not in text:
+        return
+    ends = [match.end() for match in _PEM_END.finditer(text)] + [len(text)]
     for match in _PEM.finditer(text):
-        end = _PEM_END.search(text, match.end())
-        stop = end.end() if end else len(text)
-        if _PEM_BODY.search(text, match.end(), stop):
+        stop = ends[bisect_right(ends, match.end())] if match.end() < len(text) else len(text)
+        if _PEM_BODY.search(text, match.end(), min(stop, match.end() + 2_000)):
             kind = "google-service-account-key" if "service_account" in text else "private-key"
             yield match.start(), stop, kind
 
 
-def passwords_in_addresses(text: str) -> Iterator[tuple[int, int, str]]:
+def passwords_in_addresses(text: str) -> Iterator[Found]:
     """Passwords of `scheme://user:password@host`; a placeholder such as `password` or `<token>` is none."""
     for pattern in _basic_auth():
         for match in pattern.finditer(text):

@@ -11,7 +11,7 @@ What counts, and what does not:
   groups, and those of the regions below that begin with 0 and are grouped as usual there. Numbers reserved for
   fiction (555-0100 to 555-0199) do not count;
 - IBANs and payment cards whose check digits are right; a card's first digits must be those of an issuer;
-- national identity numbers whose shape and check digits leave no doubt (SHAPES below);
+- national identity numbers whose shape and check digits leave no doubt (personal_numbers.SHAPES);
 - public IP addresses; not those of documentation, private networks and protocols, nor four single digits
   (1.2.3.4 is a version or a section), nor what follows the word version;
 - secrets as in credentials.py.
@@ -23,12 +23,12 @@ identity number: order numbers would be refused by the thousand.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import import_module
+from types import ModuleType
 from typing import NamedTuple
-
-from tunestack.dataset import credentials
 
 
 class Sighting(NamedTuple):
@@ -52,17 +52,25 @@ PERSONAL_DATA = {
 
 # --- what is looked at first ---------------------------------------------------------------------------------
 
-# The skeleton of a text: what is left without small letters, spaces and most punctuation. Characters that stand
-# together in the text stand together in the skeleton, so what the skeleton lacks the text lacks. It is short
-# (about 20 characters of 700), and making it is two passes of C: this is what every clean row costs.
-_NOT_IN_SKELETON = bytes(set(range(256)) - set(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ@_.:"))
-_NOT_A_DIGIT = bytes(set(range(256)) - set(b"0123456789"))
-# The shortest thing that is told by its digits alone.
+# The skeleton of a text: small letters, spaces and most punctuation left out, every digit a 0, every capital
+# (and the underscore, which tokens have) an A. Characters that stand together in the text stand together in its
+# skeleton, so what the skeleton lacks the text lacks. It is short (20 to 30 characters of 700), and making it is
+# one pass of C: this is what a clean row costs.
+_DIGITS = b"0123456789"
+_CAPITALS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
+_SMALL = bytes(range(ord("a"), ord("z") + 1)) + b"-"
+_TO_SKELETON = bytes.maketrans(_DIGITS + _CAPITALS, b"0" * len(_DIGITS) + b"A" * len(_CAPITALS))
+_NOT_IN_SKELETON = bytes(set(range(256)) - {*_DIGITS, *_CAPITALS, *b".:"})
+# The shortest thing that is told by its digits alone, and the shortest IP address.
 _FEWEST_DIGITS = 7
+_FEWEST_DIGITS_OF_ADDRESS = 3
 # A token of 20 random letters and digits keeps 12 of them on average; fewer than 7 in 1 of 170.
-_TOKEN = re.compile(rb"[0-9A-Z_]{7}|:_T")
-_ADDRESS = re.compile(rb"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]|[23][0-9A-F]*:[0-9A-F:]*:")
-_TRIGGER = re.compile(rb"@|" + _TOKEN.pattern + rb"|" + _ADDRESS.pattern)
+_TOKEN = re.compile(rb"[0A]{7}")
+_ADDRESS = re.compile(rb"0\.0+\.0+\.0|0[0A]*:[0A:]*:")
+# The second looks: at a token with the words apart again, so that the capitals of several words are no run; at
+# a number without what stands between its digits.
+_WORDS = bytes(ord("A") if each in {*_DIGITS, *_CAPITALS} else 32 for each in range(256))
+_BETWEEN_DIGITS = b" -.()/"
 
 
 def search(text: str) -> list[Sighting]:
@@ -70,43 +78,51 @@ def search(text: str) -> list[Sighting]:
 
     Of two readings of the same characters the more certain one counts: a secret, then the order of PERSONAL_DATA.
     """
-    skeleton = text.encode("latin-1", "replace").translate(None, _NOT_IN_SKELETON)
-    digits = len(skeleton.translate(None, _NOT_A_DIGIT))
-    if digits < _FEWEST_DIGITS and _TRIGGER.search(skeleton) is None:
+    plain = text.encode("latin-1", "replace")
+    skeleton = plain.translate(_TO_SKELETON, _NOT_IN_SKELETON)
+    digits = skeleton.count(b"0")
+    at = b"@" in plain
+    run = _TOKEN.search(skeleton) is not None
+    if not run and not at and digits < _FEWEST_DIGITS_OF_ADDRESS:
         return []
+    return _search(text, plain, skeleton, digits, at, run)
+
+
+def _search(text: str, plain: bytes, skeleton: bytes, digits: int, at: bool, run: bool) -> list[Sighting]:
     found: list[Sighting] = []
-    if _TOKEN.search(skeleton) or digits >= _FEWEST_DIGITS:
-        if "PRIVATE KEY" in text:
-            _keep(found, credentials.private_keys(text), "secret")
-        if _may_hold_token(text):
-            _keep(found, credentials.tokens(text), "secret")
-    if b"@" in skeleton:
+    if run and b"AAAAAAA" in plain.translate(_WORDS, _SMALL):
+        credentials = _module("credentials")
+        _keep(found, credentials.private_keys(text), "secret")
+        _keep(found, credentials.tokens(text), "secret")
+    if at:
         if "://" in text:
-            _keep(found, credentials.passwords_in_addresses(text), "secret")
+            _keep(found, _module("credentials").passwords_in_addresses(text), "secret")
         _keep(found, _email_addresses(text), "personal-data")
-    if digits >= _FEWEST_DIGITS and _RUN_OF_DIGITS.search(text):
-        _keep(found, _ibans(text), "personal-data")
-        _keep(found, _cards(text), "personal-data")
-        _keep(found, _identity_numbers(text), "personal-data")
-    if _ADDRESS.search(skeleton):
-        _keep(found, _ip_addresses(text), "personal-data")
+    parts: list[tuple[int, int]] = []
     if digits >= _FEWEST_DIGITS:
-        _keep(found, _phone_numbers(text), "personal-data")
-    return sorted(found)
+        together = b"0000000" in plain.translate(_TO_SKELETON, _BETWEEN_DIGITS)
+        numbers = _module("personal_numbers")
+        if parts := numbers.places(text, skeleton, together):
+            _keep(found, numbers.with_check_digits(text, parts), "personal-data")
+    if digits >= _FEWEST_DIGITS_OF_ADDRESS and _ADDRESS.search(skeleton):
+        _keep(found, _ip_addresses(text), "personal-data")
+    if parts:
+        _keep(found, numbers.phone_numbers(text, parts), "personal-data")
+    return found
+
+
+@cache
+def _module(name: str) -> ModuleType:
+    """A module of this package, imported when the first text needs it."""
+    return import_module(f"tunestack.dataset.{name}")
 
 
 def _keep(found: list[Sighting], more: Iterable[tuple[int, int, str]], code: str) -> None:
-    """Add what does not overlap what was found before."""
+    """Add, in its place, what does not overlap what was found before."""
     for start, end, kind in more:
-        if all(end <= one.start or one.end <= start for one in found):
-            found.append(Sighting(start, end, kind, code))
-
-
-_LONG_WORD = re.compile(r"[0-9A-Za-z_\-+/=.:]{20}")
-
-
-def _may_hold_token(text: str) -> bool:
-    return _LONG_WORD.search(text) is not None
+        at = bisect_left(found, (start,))
+        if (at == 0 or found[at - 1].end <= start) and (at == len(found) or end <= found[at].start):
+            found.insert(at, Sighting(start, end, kind, code))
 
 
 # --- e-mail and IP addresses ---------------------------------------------------------------------------------
@@ -167,115 +183,6 @@ def _ip_addresses(text: str) -> Iterator[tuple[int, int, str]]:
             if address.version == 4 and _VERSION.search(text, max(0, match.start() - 12), match.start()):
                 continue
             yield *match.span(), "ip-address"
-
-
-# --- numbers with check digits -------------------------------------------------------------------------------
-
-_RUN_OF_DIGITS = re.compile(
-    r"[0-9](?:[ \-.()/]{0,3}[0-9]){6}|[0-9]{2}[A-Z][0-9]{2}[A-Z][0-9]{3}|[A-Z]{4}[0-9]{6}"
-)
-_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}[0-9]{2}(?:[ \-]?[A-Z0-9]){11,30}(?![A-Za-z0-9])")
-_CARD = re.compile(r"(?<![\w.\-])[2-6][0-9]{3}(?:[ \-]?[0-9]){9,15}(?![\w\-]|\.[0-9])", re.ASCII)
-# First digits and lengths: Visa, Mastercard, American Express, Discover, Diners Club, JCB, UnionPay, Maestro
-# (ISO/IEC 7812-1; the networks' published ranges).
-_ISSUER = re.compile(
-    r"4[0-9]{15}(?:[0-9]{3})?|(?:5[1-5][0-9]{2}|222[1-9]|22[3-9][0-9]|2[3-6][0-9]{2}|27[01][0-9]|2720)[0-9]{12}"
-    r"|3[47][0-9]{13}|6(?:011|4[4-9][0-9]|5[0-9]{2})[0-9]{12}|3(?:0[0-5]|[68][0-9])[0-9]{11}"
-    r"|35(?:2[89]|[3-8][0-9])[0-9]{12}|62[0-9]{14}(?:[0-9]{3})?"
-)
-_CARD_GROUPS = re.compile(
-    r"[0-9]+|[0-9]{4}([ \-])[0-9]{4}\1[0-9]{4}\1[0-9]{4}(?:\1[0-9]{3})?|[0-9]{4}([ \-])[0-9]{6}\2[0-9]{4,5}"
-)
-
-
-def _ibans(text: str) -> Iterator[tuple[int, int, str]]:
-    for match in _IBAN.finditer(text):
-        # The pattern may have run on into the words behind: the longest prefix of whole groups that is valid.
-        end = match.end()
-        while end - match.start() >= 15:
-            if _valid("stdnum.iban", text[match.start() : end]):
-                yield match.start(), end, "iban"
-                break
-            end = max(text.rfind(" ", match.start(), end), text.rfind("-", match.start(), end))
-
-
-def _cards(text: str) -> Iterator[tuple[int, int, str]]:
-    for match in _CARD.finditer(text):
-        digits = re.sub("[^0-9]", "", match[0])
-        if _CARD_GROUPS.fullmatch(match[0]) and _ISSUER.fullmatch(digits) and _valid("stdnum.luhn", digits):
-            yield *match.span(), "payment-card"
-
-
-# Shape (with its marks: these make it unambiguous) and the module that knows the check digits.
-SHAPES = (
-    (r"[0-9]{3}-[0-9]{2}-[0-9]{4}", "stdnum.us.ssn"),
-    (r"[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2}", "stdnum.br.cpf"),
-    (r"[0-9]{8}-?[A-Z]", "stdnum.es.dni"),
-    (r"[XYZ]-?[0-9]{7}-?[A-Z]", "stdnum.es.nie"),
-    (r"[A-Z]{6}[0-9]{2}[A-Z][0-9]{2}[A-Z][0-9]{3}[A-Z]", "stdnum.it.codicefiscale"),
-    (r"[12] ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[0-9]{3} ?[0-9]{3} ?[0-9]{2}", "stdnum.fr.nir"),
-    (r"[0-9]{2}\.[0-9]{2}\.[0-9]{2}-[0-9]{3}[.\-][0-9]{2}", "stdnum.be.nn"),
-    (r"(?:[0-9]{2})?[0-9]{6}[+\-][0-9]{4}", "stdnum.se.personnummer"),
-    (r"[0-9]{6}[+\-A][0-9]{3}[0-9A-Z]", "stdnum.fi.hetu"),
-    (r"[0-9]{17}[0-9X]", "stdnum.cn.ric"),
-    (r"[A-Z]{4}[0-9]{6}[HM][A-Z]{5}[0-9A-Z][0-9]", "stdnum.mx.curp"),
-)
-
-
-@cache
-def _shapes() -> tuple[tuple[re.Pattern[str], str], ...]:
-    return tuple(
-        (re.compile(rf"(?<![\w.\-+])(?:{shape})(?![\w\-]|\.[0-9])", re.ASCII), name) for shape, name in SHAPES
-    )
-
-
-def _identity_numbers(text: str) -> Iterator[tuple[int, int, str]]:
-    for pattern, module in _shapes():
-        for match in pattern.finditer(text):
-            if _valid(module, match[0]):
-                yield *match.span(), "national-identity-number"
-
-
-def _valid(module: str, number: str) -> bool:
-    """Whether a module of python-stdnum takes the number."""
-    return bool(import_module(module).is_valid(number))
-
-
-# --- phone numbers -------------------------------------------------------------------------------------------
-
-# Where national numbers are written with a leading 0, and grouped.
-_REGIONS_WITH_ZERO = ("GB", "DE", "FR", "NL", "IT", "AU", "JP")
-_PHONE = re.compile(r"(?<![\w.])[+(]{0,2}[0-9](?:[ \-.()/]{0,3}[0-9]){6,16}(?!\w)", re.ASCII)
-_FICTION = re.compile(r"1?[2-9][0-9]{2}55501[0-9]{2}")
-
-
-def _phone_numbers(text: str) -> Iterator[tuple[int, int, str]]:
-    for match in _PHONE.finditer(text):
-        number = match[0]
-        digits = re.sub("[^0-9]", "", number)
-        if _FICTION.fullmatch(digits) or _valid("stdnum.isbn", digits):
-            continue
-        if _is_phone_number(number):
-            yield *match.span(), "phone-number"
-
-
-def _is_phone_number(number: str) -> bool:
-    from phonenumbers import Leniency, PhoneNumberMatcher
-
-    regions: tuple[str | None, ...]
-    if "+" in number:
-        regions, leniency = (None,), Leniency.VALID
-    elif number.lstrip("(").startswith("0"):
-        regions, leniency = _REGIONS_WITH_ZERO, Leniency.STRICT_GROUPING
-    else:
-        regions, leniency = ("US",), Leniency.STRICT_GROUPING
-    if "+" not in number and number.isdigit():
-        return False
-    return any(
-        match.start == 0 and match.end == len(number)
-        for region in regions
-        for match in PhoneNumberMatcher(number, region, leniency=leniency, max_tries=4)
-    )
 
 
 # --- telling -------------------------------------------------------------------------------------------------

@@ -78,10 +78,9 @@ class Allowed(BaseModel):
     def _names_one_thing(self) -> Allowed:
         given = [name for name in ("text", "pattern", "digest") if getattr(self, name) is not None]
         if self.kind == "secret" and given != ["digest"]:
-            at = next((name for name in given if name != "digest"), "kind")
+            # Told at the entry as a whole: at its text, the report would repeat that.
             raise misfit(
                 "a secret is never written down",
-                at,
                 need="digest: sha256:…",
                 fix="write the digest that the finding tells",
             )
