@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
+
 from tunestack.dataset.explain import explain, place
 from tunestack.dataset.feedback.columns import Columns, detect_columns, known_fields, value_at
 from tunestack.dataset.feedback.pairs import LeftOutVote
@@ -14,6 +16,14 @@ from tunestack.dataset.feedback.votes import LeftOut, RecordRefused, Vote, is_th
 from tunestack.dataset.findings import Finding
 from tunestack.dataset.formats.format import Violation
 from tunestack.dataset.sources.source import Source, SourceFault
+
+
+class _Object(msgspec.Struct):
+    """Any JSON object: what its fields must be is known only when the whole log is."""
+
+    prompt: Any = None
+    response: Any = None
+    rating: Any = None
 
 
 class _Record(NamedTuple):
@@ -49,7 +59,7 @@ def read_log(source: Source, name: str, given: Mapping[str, str]) -> ReadLog:
         try:
             fields = _decoded(record.text)
         except (ValueError, RecursionError):
-            log.findings += _told(source, record, explain(record.text, dict[str, Any]))
+            log.findings += _told(source, record, explain(record.text, _Object))
             continue
         # What is certainly not wanted is not kept: a log's other fields may be most of it.
         present.update(fields)
@@ -84,7 +94,7 @@ def findings_at(source: Source, refused: Mapping[int, list[Violation]]) -> list[
     if refused:
         for record in _records(source, []):
             if violations := refused.get(record.line):
-                defects = explain(record.text, dict[str, Any], violations=lambda _: violations)
+                defects = explain(record.text, _Object, violations=lambda _: violations)
                 found += _told(source, record, defects)
     return found
 

@@ -193,7 +193,7 @@ def _prompt(value: Any, path: str, context: str | None, in_cells: bool) -> Promp
             continue
         if author not in _AUTHORS:
             raise _Misunderstood(
-                here,
+                f"{here}.{'role' if 'role' in item else 'author'}",
                 "unknown-role",
                 f"{quoted(author)} is nobody in a conversation",
                 "write system, user or assistant",
@@ -264,7 +264,7 @@ def _fraction(shown: str) -> Fraction:
     return Fraction(shown)
 
 
-def _choice(value: Any, answers: tuple[str | None, ...], path: str) -> tuple[int | None, bool]:
+def _choice(value: Any, path: str, answers: tuple[str | None, ...]) -> tuple[int | None, bool]:
     """Which answer is preferred, None for neither; and whether anything was said at all."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None, False
