@@ -9,6 +9,7 @@ from a sample that is the same for any order of the rows and any cut into blocks
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import heappush, heappushpop
@@ -60,46 +61,40 @@ class TokenCheck:
 
     def __init__(self, limits: Limits, tokenizer: TokenizerFile | None = None) -> None:
         self.limits, self.tokenizer = limits, tokenizer
-        self._growth = 1 if tokenizer is None else tokenizer.tokens_per_byte
-        self._safe_prompt = self._safe(limits.tokens_in, CONTROL_TOKENS)
-        self._safe_answer = self._safe(limits.tokens_out, CONTROL_TOKENS)
-        self._safe_row = self._safe(limits.tokens_together, 2 * CONTROL_TOKENS)
+        self._prompt = self._most_bytes(limits.tokens_in, CONTROL_TOKENS)
+        self._answer = self._most_bytes(limits.tokens_out, CONTROL_TOKENS)
+        self._row = self._most_bytes(limits.tokens_together, 2 * CONTROL_TOKENS)
+        self._batch = min(self._prompt, self._answer, self._row - CONTROL_TOKENS)
 
-    def _safe(self, limit: int | None, control: int) -> float:
-        """The characters that cannot be too many tokens: none has more than 4 bytes in UTF-8."""
-        return math.inf if limit is None else max(0, limit - control) // (4 * self._growth)
+    def _most_bytes(self, limit: int | None, control: int) -> int:
+        """The bytes that cannot be more tokens than the limit."""
+        growth = 1 if self.tokenizer is None else self.tokenizer.tokens_per_byte
+        return sys.maxsize if limit is None else (limit - control) // growth
+
+    def proved(self, size: int) -> bool:
+        """Whether lines that have ``size`` bytes of JSON together cannot hold one that is too long."""
+        return size <= self._batch
 
     def suspects(self, prompts: Sequence[str], answers: Sequence[str]) -> list[int]:
-        """Which lines of a batch could be too long; nearly free where none is near.
+        """Which lines of a batch could be too long, in order; cheap where few are near.
 
         ``prompts`` and ``answers`` are the batch's facts (see formats.format), which hold at least the texts.
         """
-        safe_prompt, safe_answer, safe_row = self._safe_prompt, self._safe_answer, self._safe_row
-        longest_prompt = max(map(len, prompts), default=0)
-        longest_answer = max(map(len, answers), default=0)
-        if (
-            longest_prompt <= safe_prompt
-            and longest_answer <= safe_answer
-            and longest_prompt + longest_answer <= safe_row
-        ):
-            return []
-        lengths = zip(map(len, prompts), map(len, answers), strict=True)
-        return [
-            number
-            for number, (prompt, answer) in enumerate(lengths)
-            if (prompt > safe_prompt or answer > safe_answer or prompt + answer > safe_row)
-            and self._possible(utf8_length(prompts[number]), utf8_length(answers[number]))
-        ]
-
-    def _possible(self, prompt: int, answer: int) -> bool:
-        """Whether texts of so many bytes can be too many tokens."""
-        prompt, answer = prompt * self._growth + CONTROL_TOKENS, answer * self._growth + CONTROL_TOKENS
-        limits = self.limits
-        return (
-            (limits.tokens_in is not None and prompt > limits.tokens_in)
-            or (limits.tokens_out is not None and answer > limits.tokens_out)
-            or (limits.tokens_together is not None and prompt + answer > limits.tokens_together)
-        )
+        # A character has at most 4 bytes: texts of fewer than a quarter of the bytes are not even looked at.
+        prompt, answer, row = self._prompt // 4, self._answer // 4, self._row // 4
+        longest_prompt, longest_answer = max(map(len, prompts), default=0), max(map(len, answers), default=0)
+        found: set[int] = set()
+        if longest_prompt > prompt:
+            found.update(_longer(prompts, self._prompt))
+        if longest_answer > answer:
+            found.update(_longer(answers, self._answer))
+        if longest_prompt + longest_answer > row:
+            found.update(
+                number
+                for number, (before, after) in enumerate(zip(prompts, answers, strict=True))
+                if len(before) + len(after) > row and utf8_length(before) + utf8_length(after) > self._row
+            )
+        return sorted(found)
 
     def examine(self, line: Any) -> Examined:
         """Count or estimate one line, one of the `suspects` (a struct of its format)."""
@@ -142,6 +137,16 @@ class TokenCheck:
         )
         fix = "shorten the text, or name a tokenizer (`checks.tokenizer`) to count exactly"
         return Violation(path, "token-limit", message, fix)
+
+
+def _longer(texts: Sequence[str], most: int) -> list[int]:
+    """Which texts have more than so many bytes."""
+    quarter = most // 4
+    return [
+        number
+        for number, text in enumerate(texts)
+        if len(text) > quarter and (len(text) > most or (not text.isascii() and utf8_length(text) > most))
+    ]
 
 
 def row_texts(line: Any) -> RowTexts:

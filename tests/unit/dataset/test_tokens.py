@@ -125,6 +125,19 @@ def test_exactly_the_rows_whose_bytes_could_be_too_many_are_looked_at(
     assert suspects == [number for number, pair in enumerate(texts) if too_long(limits, *pair)]
 
 
+@given(
+    texts=st.lists(st.tuples(st.text(SIGNS, max_size=30), st.text(SIGNS, max_size=30))),
+    limits=st.tuples(*[st.none() | st.integers(1, 600)] * 3),
+)
+def test_a_batch_that_is_proved_as_a_whole_has_no_suspects(
+    texts: list[tuple[str, str]], limits: tuple[int | None, int | None, int | None]
+) -> None:
+    check = TokenCheck(replace(PALM, tokens_in=limits[0], tokens_out=limits[1], tokens_together=limits[2]))
+    size = len(msgspec.json.encode([Line(*pair) for pair in texts]))
+    if check.proved(size):
+        assert check.suspects([prompt for prompt, _ in texts], [answer for _, answer in texts]) == []
+
+
 @given(text=st.text(SIGNS, max_size=60))
 def test_no_text_has_more_tokens_than_bytes(tokenizer: TokenizerFile, text: str) -> None:
     assert tokenizer.tokens_per_byte == 1
