@@ -1,9 +1,10 @@
 """Raw records and a template to checked, content-addressed JSON Lines (docs/contracts.md §2)."""
 
-from tunestack.dataset.check import check_dataset, check_file, render_prompt
+from tunestack.dataset.check import check_dataset, check_file
 from tunestack.dataset.compile import CompiledDataset, compile_dataset
 from tunestack.dataset.digest import CompiledFile
 from tunestack.dataset.findings import DatasetRefused, Finding
+from tunestack.dataset.render import render_prompt
 from tunestack.dataset.report import Report, json_report, terminal_report
 
 __all__ = [
