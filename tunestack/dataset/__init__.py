@@ -15,6 +15,7 @@ __all__ = [
     "Report",
     "check_dataset",
     "check_file",
+    "check_files",
     "compile_dataset",
     "json_report",
     "render_prompt",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +13,12 @@ from tunestack.dataset.checks import Example, Examples
 from tunestack.dataset.findings import Finding
 from tunestack.dataset.formats import supervised
 from tunestack.dataset.reader import ColumnType, Row, Shape, read_rows
+from tunestack.dataset.reading import Reading, read_all
+from tunestack.dataset.repeats import Part, repeated_rows
+from tunestack.dataset.report import Report
+from tunestack.dataset.rows import Rows
+from tunestack.dataset.scan import Scan, ScanPlan
+from tunestack.dataset.sources import open_source
 from tunestack.dataset.split import validation_prompts
 from tunestack.dataset.template import PromptTemplate, TemplateFault
 from tunestack.spec.errors import Problem, TunestackError
@@ -61,6 +68,63 @@ def check_file(path: Path, format: Literal["supervised"] = "supervised") -> list
         f"$.{supervised.TARGET}",
     )
     return sorted(findings + checks.placed(list(checks.repeated(examples)), path))
+
+
+def check_files(
+    paths: Iterable[str | Path],
+    *,
+    format: str = "supervised",  # noqa: A002
+    quick: bool = False,
+    processes: int | None = None,
+    block_bytes: int | None = None,
+) -> Report:
+    """Everything that is wrong with finished files of a format, without any project around them.
+
+    Each file is looked at on its own. ``quick``: only whether each line is right by itself; nothing is counted,
+    compared or digested. Raises TunestackError (exit status 2) where a file cannot be read.
+    """
+    report = Report()
+    with ExitStack() as closing:
+        parts = []
+        for path in paths:
+            rows = closing.enter_context(Rows())
+            try:
+                source = open_source(path)
+            except OSError as error:
+                raise _unreadable(path, error) from None
+            rows.starts.append(0)
+            parts.append(Part([Reading(ScanPlan(format, quick), Scan(source=source, rows=rows))], rows))
+        readings = [reading for part in parts for reading in part.readings]
+        try:
+            read_all(readings, processes, block_bytes)
+        except OSError as error:
+            raise _unreadable(error.filename or "", error) from None
+        for part in parts:
+            repeats = repeated_rows(part, block_bytes=block_bytes)
+            for reading in part.readings:
+                report.merge(_file_report(reading))
+            report.merge(Report(repeats.findings, repeats.counts))
+    return report
+
+
+def _file_report(reading: Reading) -> Report:
+    scan = reading.scan
+    if not scan.records and not scan.counts:
+        scan.add(
+            Finding(
+                scan.source.name, 0, 0, "no-rows", "", "the file has no rows", "write at least one record"
+            )
+        )
+    report = Report(scan.findings, scan.counts, {scan.source.name: scan.statistics})
+    if reading.digests is not None:
+        report.sources.append(reading.digests)
+    return report
+
+
+def _unreadable(path: str | Path, error: OSError) -> TunestackError:
+    message = _reason(Path(path).name, error)
+    problem = Problem("file-unreadable", message, str(path), fix="give the path of a file")
+    return TunestackError(problem, exit_status=2)
 
 
 def examine_dataset(folder: Path) -> ExaminedDataset:
@@ -154,37 +218,6 @@ def load_template(folder: Path, spec: DatasetSpec) -> PromptTemplate:
     """The prompt template of a dataset. Raises TemplateFault, OSError, UnicodeDecodeError."""
     path = folder / spec.template
     return PromptTemplate(path.read_text("utf-8-sig"), str(path), spec.columns)
-
-
-def render_prompt(folder: Path, values: str | Mapping[str, str]) -> str:
-    """The prompt for a new text, by the very template that the dataset was compiled with.
-
-    ``values`` are the template's columns, or the text alone where the template has one column.
-    Raises TunestackError where the dataset or the values do not allow it.
-    """
-    from tunestack.spec.dataset import load_dataset
-
-    spec = load_dataset(folder)
-    try:
-        template = load_template(folder, spec)
-        if isinstance(values, str):
-            if len(template.columns) != 1:
-                need = ", ".join(template.columns)
-                raise TunestackError(
-                    Problem("columns", "one text is not enough", template.file, "one text", need)
-                )
-            values = {template.columns[0]: values}
-        if missing := [column for column in template.columns if column not in values]:
-            raise TunestackError(Problem("columns", f"the prompt needs {', '.join(missing)}", template.file))
-        return template.render(values)
-    except TemplateFault as fault:
-        raise TunestackError(
-            Problem("template-error", fault.message, f"{fault.file}:{fault.line}", fix=fault.fix)
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise TunestackError(
-            Problem("file-unreadable", _reason(spec.template, error), str(folder / spec.template))
-        ) from None
 
 
 def _rendered(

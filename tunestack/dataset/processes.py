@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe, wait
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
 from tunestack.spec.errors import Problem, TunestackError
 
@@ -91,13 +91,14 @@ class _Crew:
     def results(self, pieces: Iterator[Any]) -> Iterator[Any]:
         """The results in the order of the pieces."""
         done: dict[int, Any] = {}
-        taken, given_back = 0, 0
-        while True:
+        taken, given_back, more = 0, 0, True
+        while more or self._busy:
             # One piece a process: whoever is sent one is reading, so that nobody ever waits for each other.
-            while self._idle and taken - given_back < _WAITING * self._count:
+            while more and self._idle and taken - given_back < _WAITING * self._count:
                 try:
                     piece = next(pieces)
                 except StopIteration:
+                    more = False
                     break
                 connection = self._idle.popleft()
                 self._busy[connection] = taken
@@ -106,13 +107,14 @@ class _Crew:
             while given_back in done:
                 yield done.pop(given_back)
                 given_back += 1
-            if not self._busy:
-                return
-            for connection in wait(list(self._busy)):
-                number = self._busy[connection]  # type: ignore[index]
-                done[number] = _answer(connection)  # type: ignore[arg-type]
-                del self._busy[connection]  # type: ignore[arg-type]
-                self._idle.append(connection)  # type: ignore[arg-type]
+            for ready in wait(list(self._busy)) if self._busy else ():
+                connection = cast(_Connection, ready)
+                done[self._busy[connection]] = _answer(connection)
+                del self._busy[connection]
+                self._idle.append(connection)
+        while given_back in done:
+            yield done.pop(given_back)
+            given_back += 1
 
 
 def _send(connection: _Connection, piece: Any) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
-from tunestack.dataset.findings import Finding
 from tunestack.dataset.processes import available_processes, in_order
-from tunestack.dataset.scan import BlockReport, Scan, ScanPlan, scan_block
+from tunestack.dataset.scan import BlockReport, Record, Scan, ScanPlan, scan_block
 from tunestack.dataset.sources.source import (
     BLOCK_BYTES,
     ONE_PROCESS_BYTES,
@@ -33,15 +32,6 @@ class Reading:
     def source(self) -> Source:
         """What is read."""
         return self.scan.source
-
-
-class Record(NamedTuple):
-    """One record as it was read: its text, and where it begins."""
-
-    number: int
-    text: bytes
-    line: int
-    column: int
 
 
 class _Piece(NamedTuple):

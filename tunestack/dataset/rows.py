@@ -57,7 +57,8 @@ class Rows:
     """The good rows of one part in the order of reading, over all of its sources.
 
     ``prompts``: `split.prompt_hash` of each; ``answers``: XXH3 of each answer; ``records``: the number of the
-    record in its source, from 0. ``left_out`` has a 1 for each row that a rule leaves out.
+    record in its source, from 0. ``left_out`` has a 1 for each row that a rule leaves out; it is empty where there
+    is none.
     """
 
     def __init__(self) -> None:
@@ -72,6 +73,12 @@ class Rows:
     def source_of(self, row: int) -> int:
         """The index of the source that a row comes from."""
         return bisect_right(self.starts, row) - 1
+
+    def leave_out(self, row: int) -> None:
+        """Mark a row as one that a rule leaves out."""
+        if not self.left_out:
+            self.left_out = bytearray(len(self))
+        self.left_out[row] = 1
 
     def __enter__(self) -> Rows:
         return self

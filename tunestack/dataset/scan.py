@@ -11,13 +11,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 from tunestack.dataset.accept import Acceptor
-from tunestack.dataset.explain import Defect, explain, place
+from tunestack.dataset.explain import Defect, explain, offset_of, place
 from tunestack.dataset.findings import MOST_SHOWN, Finding
 from tunestack.dataset.formats import FORMATS
-from tunestack.dataset.formats.format import Format
+from tunestack.dataset.formats.format import Facts, Format
 from tunestack.dataset.rows import WIDTH, Rows
 from tunestack.dataset.sources.source import Block, Chunk, Source, SourceFault
 from tunestack.dataset.statistics import MOST_LABELS, Statistics
@@ -47,19 +47,40 @@ class ScanPlan:
         return Scanner(self)
 
 
-@dataclass
-class BlockReport:
-    """What one block gave. Lines and records count within the block, lines from 1, records from 0.
-
-    ``findings``: the first 1,000 of each code; ``counts``: all of them. Of each good row ``prompts`` and
-    ``answers`` hold a hash and ``numbers`` which record it was: unsigned 64-bit integers, as bytes.
-    """
+class Record(NamedTuple):
+    """One record as it was read: its number in its source, its text, and where it begins."""
 
     number: int
-    lines: int = 0
-    records: int = 0
+    text: bytes
+    line: int
+    column: int
+
+
+@dataclass
+class Found:
+    """``findings``: the first 1,000 of each code in the order of reading; ``counts``: all of them."""
+
     findings: list[Finding] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, finding: Finding) -> None:
+        """Count a finding, and keep it while there are few of its code."""
+        self.counts[finding.code] += 1
+        if self.counts[finding.code] <= MOST_SHOWN:
+            self.findings.append(finding)
+
+
+@dataclass
+class BlockReport(Found):
+    """What one block gave. Lines and records count within the block, lines from 1, records from 0.
+
+    Of each good row ``prompts`` and ``answers`` hold a hash and ``numbers`` which record it was: unsigned 64-bit
+    integers, as bytes.
+    """
+
+    number: int = 0
+    lines: int = 0
+    records: int = 0
     statistics: Statistics = field(default_factory=Statistics)
     prompts: bytes = b""
     answers: bytes = b""
@@ -85,79 +106,88 @@ class Scanner:
         self._plan = plan
         self._format = FORMATS[plan.format]
         self._acceptor = Acceptor(self._format.line)
+        paths = self._format.texts
+        self._prompt_path = next((path for path in paths if paths[path] == "prompt"), next(iter(paths), "$"))
 
     def scan(self, block: Block) -> BlockReport:
         """As scan_block."""
-        report = BlockReport(block.number)
+        report = BlockReport(number=block.number)
         tally = Tally(self._format, report)
-        acceptor, plan = self._acceptor, self._plan
-        for chunk in block.source.chunks(block, plan.batch):
+        source, quick = block.source, self._plan.quick
+        for chunk in source.chunks(block, self._plan.batch):
             texts = chunk.texts
-            for fault in chunk.faults:
-                add(
-                    report,
-                    Finding(
-                        block.source.name, fault.line, fault.column, fault.code, "", fault.message, fault.fix
-                    ),
-                )
-            lines = acceptor.accept(texts)
-            bad = self._explained(block.source, chunk, lines, report)
-            if not plan.quick:
-                numbers: Iterable[int] = range(report.records, report.records + len(texts))
-                if bad:
-                    kept = [row for row in range(len(texts)) if row not in bad]
-                    numbers = [report.records + row for row in kept]
-                    lines = [lines[row] for row in kept]
-                    texts = [texts[row] for row in kept]
-                tally.add(lines, numbers, sum(map(len, texts)))
+            lines = self._acceptor.accept(texts)
+            numbers: Sequence[int] = range(report.records, report.records + len(texts))
+            if (bad := self._told(source, chunk, lines, report)) or None in lines:
+                kept = [row for row in range(len(texts)) if row not in bad]
+                lines, numbers = [lines[row] for row in kept], [numbers[row] for row in kept]
+                texts = [texts[row] for row in kept]
+            if quick:
+                report.statistics.rows += len(lines)
             else:
-                report.statistics.rows += len(texts) - len(bad)
+                tally.add(lines, numbers, sum(map(len, texts)))
             report.records += len(chunk.texts)
             if chunk.lines:
                 report.lines = chunk.lines[-1]
         tally.finish()
         return report
 
-    def _explained(self, source: Source, chunk: Chunk, lines: list[Any], report: BlockReport) -> set[int]:
-        """Tell what is wrong with the texts that are refused or in doubt; which of them are bad."""
-        texts, acceptor, form = chunk.texts, self._acceptor, self._format
-        refused: list[int] = []
-        if None in lines:
-            refused = [row for row, line in enumerate(lines) if line is None]
-            good = [row for row, line in enumerate(lines) if line is not None]
-            doubts = acceptor.in_doubt([texts[row] for row in good], [lines[row] for row in good])
-            suspects = {good[doubt] for doubt in doubts}
-        else:
-            suspects = set(acceptor.in_doubt(texts, lines))
-        if not acceptor.flat:  # else `in_doubt` has looked at all that violations look at
-            for row, line in enumerate(lines):
-                if line is not None and any(True for _ in form.violations(line)):
-                    suspects.add(row)
+    def facts(self, texts: Sequence[bytes]) -> Facts:
+        """What the checks across rows need of records that were found good."""
+        return self._format.facts(self._acceptor.accept(texts))
+
+    def at_prompt(self, source: Source, record: Record, code: str, message: str, fix: str) -> Finding:
+        """A finding at the prompt of a record."""
+        path = self._prompt_path
+        offset, excerpt = offset_of(record.text, path)
+        defect = Defect(offset, code, path, message, fix, excerpt)
+        return located(source, record.text, record.line, record.column, defect)
+
+    def _told(self, source: Source, chunk: Chunk, lines: Sequence[Any], report: BlockReport) -> set[int]:
+        """Tell what is wrong with the texts of a chunk; which of them are bad."""
+        texts = chunk.texts
+        suspects = self._suspects(texts, lines)
+        if not suspects and not chunk.faults:
+            return set()
+        findings = [fault_finding(source, fault) for fault in chunk.faults]
         bad = set()
-        for row in sorted([*refused, *suspects]):
-            defects = explain(texts[row], form.line, lines[row] is None, form.violations)
-            if defects:
+        for row in suspects:
+            if defects := explain(texts[row], self._format.line, lines[row] is None, self._format.violations):
                 bad.add(row)
-                for defect in defects:
-                    add(report, located(source, chunk, row, defect))
+                line, column = chunk.lines[row], 1 if chunk.columns is None else chunk.columns[row]
+                findings += [located(source, texts[row], line, column, defect) for defect in defects]
+        for finding in sorted(findings):
+            report.add(finding)
         return bad
 
+    def _suspects(self, texts: Sequence[bytes], lines: Sequence[Any]) -> Iterable[int]:
+        """The texts that are refused, and the accepted ones that need a closer look."""
+        acceptor = self._acceptor
+        if None in lines:
+            good = [row for row, line in enumerate(lines) if line is not None]
+            doubts = self._suspects([texts[row] for row in good], [lines[row] for row in good])
+            refused = {row for row, line in enumerate(lines) if line is None}
+            return sorted(refused.union(good[row] for row in doubts))
+        if acceptor.flat:  # violations of a flat type are texts that say nothing, and `in_doubt` has those
+            return acceptor.in_doubt(texts, lines)
+        violations = self._format.violations
+        broken = {row for row, line in enumerate(lines) if any(True for _ in violations(line))}
+        return sorted(broken.union(acceptor.in_doubt(texts, lines)))
 
-def located(source: Source, chunk: Chunk, row: int, defect: Defect) -> Finding:
-    """A defect of the record ``row`` of a chunk as a finding at its place in the source."""
-    first = 1 if chunk.columns is None else chunk.columns[row]
+
+def located(source: Source, text: bytes, line: int, column: int, defect: Defect) -> Finding:
+    """A defect of a record as a finding at its place; ``line`` and ``column`` are where the record begins.
+
+    Of translated sources the column is left open: see `Scan.placed`.
+    """
     if source.translated:
-        line, column = chunk.lines[row], 0
-    else:
-        line, column = place(chunk.texts[row], defect.offset, chunk.lines[row], first)
-    return defect.finding(source.name, line, column)
+        return defect.finding(source.name, line, 0)
+    return defect.finding(source.name, *place(text, defect.offset, line, column))
 
 
-def add(report: BlockReport | Scan, finding: Finding) -> None:
-    """Count a finding, and keep it while there are few of its code."""
-    report.counts[finding.code] += 1
-    if report.counts[finding.code] <= MOST_SHOWN:
-        report.findings.append(finding)
+def fault_finding(source: Source, fault: SourceFault) -> Finding:
+    """What is wrong with a source, or with a row that is none."""
+    return Finding(source.name, fault.line, fault.column, fault.code, "", fault.message, fault.fix)
 
 
 class Tally:
@@ -198,16 +228,14 @@ class Tally:
         report.numbers = self._numbers.tobytes()
 
 
-@dataclass
-class Scan:
+@dataclass(kw_only=True)
+class Scan(Found):
     """The blocks of one source, folded in their order. Lines count from 1 in the source, records from 0."""
 
     source: Source
     rows: Rows  # of the part that the source belongs to
     lines: int = 0
     records: int = 0
-    findings: list[Finding] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
     statistics: Statistics = field(default_factory=Statistics)
     repaired: Counter[str] = field(default_factory=Counter)
     truncated: Counter[str] = field(default_factory=Counter)
@@ -219,16 +247,13 @@ class Scan:
     def fold(self, report: BlockReport) -> None:
         """Add the report of the next block."""
         for finding in report.findings:
-            add(self, replace(finding, line=finding.line + self.lines))
+            self.add(self.placed(replace(finding, line=finding.line + self.lines)))
         # Those that a block counted and did not keep.
         self.counts.update(report.counts - Counter(finding.code for finding in report.findings))
         self.statistics.merge(report.statistics)
-        for mine, other in (
-            (self.repaired, report.repaired),
-            (self.truncated, report.truncated),
-            (self.dropped, report.dropped),
-        ):
-            mine.update(other)
+        self.repaired.update(report.repaired)
+        self.truncated.update(report.truncated)
+        self.dropped.update(report.dropped)
         self.blocks.append((self.records, self.lines))
         self.rows.prompts.extend(report.prompts)
         self.rows.answers.extend(report.answers)
@@ -240,9 +265,12 @@ class Scan:
         self.lines += report.lines
         self.records += report.records
 
+    def placed(self, finding: Finding) -> Finding:
+        """A finding with the column that only the source knows, where its texts are not the file's own."""
+        if not self.source.translated or finding.column or not finding.line:
+            return finding
+        return replace(finding, column=self.source.cell(finding.line, finding.path), excerpt="")
+
     def add_fault(self, fault: SourceFault) -> None:
         """Tell what breaks the source as a whole."""
-        add(
-            self,
-            Finding(self.source.name, fault.line, fault.column, fault.code, "", fault.message, fault.fix),
-        )
+        self.add(fault_finding(self.source, fault))
