@@ -38,7 +38,7 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             Command("outputs", "outputs", "show what the stack built: models, endpoints, scores"),
         ),
     ),
-    ("Check", (Command("dataset", "dataset", "check or compile a dataset"),)),
+    ("Check", (Command("dataset", "dataset", "check, compile, split or compare datasets"),)),
     ("Local stack", (Command("emulator", "emulator", "start, stop or look at the stand-in for Google"),)),
 )
 COMMANDS = {command.name: command for _, commands in GROUPS for command in commands}
