@@ -29,7 +29,8 @@ from tunestack.dataset.tokenizer import TokenizerFile
 CONTROL_TOKENS = 6
 # Where no tokenizer is given. Measured against o200k: +14 % over a corpus, single rows off by up to 57 %.
 CHARACTERS_PER_TOKEN = 4
-# Distinct rows whose tokens are counted for a total. Measured: within 0.6 % of it in 95 of 100 draws.
+# Distinct rows whose tokens are counted for a total. Measured with SmolLM2's tokenizer on prose in seven scripts, rows
+# of 60 to 2,500 characters: within 0.9 % of the exact total in 95 of 100 draws.
 SAMPLE = 1_000
 _KEY_SEED = 0x746F6B656E73
 _EVERY_KEY = 1 << 128
@@ -72,7 +73,7 @@ class TokenCheck:
         return sys.maxsize if limit is None else (limit - control) // growth
 
     def proved(self, size: int) -> bool:
-        """Whether lines that have ``size`` bytes of JSON together cannot hold one that is too long."""
+        """Whether compiled lines of ``size`` bytes together cannot hold one that is too long."""
         return size <= self._batch
 
     def suspects(self, prompts: Sequence[str], answers: Sequence[str]) -> list[int]:
@@ -153,19 +154,19 @@ def row_texts(line: Any) -> RowTexts:
     """The texts of a line of any format (a struct or its plain dict), by the shapes of docs/contracts.md §2."""
     fields: dict[str, Any] = msgspec.to_builtins(line)
     before, path, answers = [], "$", []
-    for system in ("systemInstruction", "system_instruction"):
-        before += _parts(fields.get(system))
-    before += [
-        fields[name] for name in ("context", "title", "input_text", "text") if fields.get(name) is not None
-    ]
-    for name in ("input_text", "text"):
-        path = f"$.{name}" if name in fields else path
+    for name in ("systemInstruction", "system_instruction"):
+        if name in fields:
+            before.append(_said(fields[name]))
+    for name in ("context", "title", "text", "input_text"):
+        if name in fields:
+            before.append(fields[name])
+            path = f"$.{name}"
     for name, author, model in (("messages", "author", "assistant"), ("contents", "role", "model")):
         turns = fields.get(name, [])
         path = f"$.{name}" if turns else path
         for number, turn in enumerate(turns):
-            said = turn["content"] if name == "messages" else "".join(_parts(turn))
-            if number == len(turns) - 1 and turn.get(author) == model:
+            said = turn["content"] if name == "messages" else _said(turn)
+            if number == len(turns) - 1 and turn[author] == model:
                 answers.append((f"$.{name}[{number}]", said))
             else:
                 before.append(said)
@@ -173,12 +174,13 @@ def row_texts(line: Any) -> RowTexts:
         if name in fields:
             answers.append((f"$.{name}", fields[name]))
     for number, completion in enumerate(fields.get("completions", [])):
-        answers.append((f"$.completions[{number}]", "".join(_parts(completion["completion"]))))
+        answers.append((f"$.completions[{number}]", _said(completion["completion"])))
     return RowTexts(before, path, answers)
 
 
-def _parts(content: Any) -> list[str]:
-    return [part["text"] for part in content["parts"]] if content else []
+def _said(content: dict[str, Any]) -> str:
+    """The text of one of Gemini's contents."""
+    return "".join(part["text"] for part in content["parts"])
 
 
 def utf8_length(text: str) -> int:

@@ -22,6 +22,8 @@ from hypothesis import strategies as st
 from tunestack.catalog.limits import LIMITS, Limits
 from tunestack.dataset import tokenizer as tokenizer_module
 from tunestack.dataset import tokens as tokens_module
+from tunestack.dataset.formats import FORMATS
+from tunestack.dataset.formats.format import Example, Turn, encode
 from tunestack.dataset.limits import file_findings, label_findings, limits_for
 from tunestack.dataset.statistics import Statistics
 from tunestack.dataset.tokenizer import TokenizerFile, open_tokenizer
@@ -136,6 +138,39 @@ def test_a_batch_that_is_proved_as_a_whole_has_no_suspects(
     size = len(msgspec.json.encode([Line(*pair) for pair in texts]))
     if check.proved(size):
         assert check.suspects([prompt for prompt, _ in texts], [answer for _, answer in texts]) == []
+
+
+TEXTS = st.text(SIGNS, min_size=1, max_size=20)
+
+
+@given(
+    name=st.sampled_from(
+        [name for name in FORMATS if name != "evaluation" and not name.startswith("embedding")]
+    ),
+    texts=st.lists(TEXTS, min_size=1, max_size=5).filter(lambda texts: len(texts) % 2),  # the user's is last
+    context=st.none() | TEXTS,
+    answers=st.tuples(TEXTS, TEXTS),
+    limits=st.tuples(*[st.none() | st.integers(1, 300)] * 3),
+)
+def test_what_the_facts_of_any_format_prove_holds_for_its_texts(
+    name: str,
+    texts: list[str],
+    context: str | None,
+    answers: tuple[str, str],
+    limits: tuple[int | None, int | None, int | None],
+) -> None:
+    turns = tuple(Turn("assistant" if number % 2 else "user", text) for number, text in enumerate(texts))
+    format_ = FORMATS[name]
+    line = format_.build(Example(turns, context, (answers[0],), answers, 0))
+    facts = format_.facts([line])
+    check = TokenCheck(replace(PALM, tokens_in=limits[0], tokens_out=limits[1], tokens_together=limits[2]))
+    if check.proved(len(encode(line))):
+        assert check.suspects(facts.prompts, facts.answers) == []
+    if not check.suspects(facts.prompts, facts.answers):
+        assert check.examine(line) == ([], False)
+    found = row_texts(line)
+    assert len(found.answers) == (0 if name == "rlhf-prompt" else 2 if "preference" in name else 1)
+    assert {texts[-1]} < {*found.every, ""}
 
 
 @given(text=st.text(SIGNS, max_size=60))
