@@ -1,22 +1,33 @@
-"""A dataset folder to finished JSON Lines files, under the digest of their content.
+"""A dataset folder to finished files, under the digest of their content.
 
 Nothing is written while anything is wrong. What is written is written aside, flushed and renamed, so that a folder
-under its digest is always whole; a folder that is there already and intact is left as it is.
+under its digest is always whole; a folder that is there already and intact is left as it is. The rows are read once,
+by the examination, which leaves the compiled lines in files of its own; they go from there, in their order, to the
+side that the hashes of their prompts choose.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tunestack.dataset.aside import folder_aside, remove_aside, sync_folder
-from tunestack.dataset.check import ExaminedDataset, examine_dataset
 from tunestack.dataset.digest import CompiledFile, DigestedFile, digest_of_parts, file_digest
 from tunestack.dataset.findings import DatasetRefused
-from tunestack.dataset.formats import supervised
+from tunestack.dataset.measure import Measure
 from tunestack.dataset.report import Report
+from tunestack.dataset.split import validation_hashes
 from tunestack.spec.errors import Problem, TunestackError
+
+if TYPE_CHECKING:
+    from tunestack.dataset.examine import Examined
+
+_HELD_OUT = "held-out-"
+# The parts of an embedding dataset, and what they are called where every dataset has the same names.
+_EMBEDDING_PARTS = {"train-labels": "train", "test-labels": "validation"}
 
 
 @dataclass(frozen=True)
@@ -44,85 +55,162 @@ class CompiledDataset:
         return {
             "train": self.train,
             **({"validation": self.validation} if self.validation is not None else {}),
-            **{f"held-out-{name}": file for name, file in self.held_out.items()},
+            **{f"{_HELD_OUT}{name}": file for name, file in self.held_out.items()},
             **self.beside,
         }
 
 
-def compile_dataset(folder: Path, output: Path) -> CompiledDataset:
+def compile_dataset(
+    folder: Path,
+    output: Path,
+    format: str | None = None,  # noqa: A002
+    *,
+    processes: int | None = None,
+) -> CompiledDataset:
     """Compile ``folder`` to `<output>/<name>/<digest>/{train,validation,held-out-<set>}.jsonl`.
 
-    The bytes depend on the folder's content alone. Raises DatasetRefused with every finding, TunestackError where
+    ``format`` stands for the one that `dataset.yaml` names, where the dataset declares what it needs. Finished files
+    in a bucket are checked where they lie and not copied. The bytes depend on the folder's content alone, not on
+    ``processes`` (None: as many as there are cores). Raises DatasetRefused with every finding, TunestackError where
     `dataset.yaml` cannot be loaded or the output not be written.
     """
-    dataset = examine_dataset(folder)
-    if dataset.findings:
-        raise DatasetRefused(dataset.findings)
-    home = output / dataset.spec.name
+    from tunestack.dataset.examine import examine_dataset
+
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        with folder_aside(home) as aside:
-            files = {}
-            for name, lines in _parts(dataset):
-                with DigestedFile(aside / f"{name}.jsonl") as file:
-                    for line in lines:
-                        file.write(line)
-                    files[name] = file.finish()
-            digest = digest_of_parts(files)
-            sync_folder(aside)
-            _put(aside, home / digest, files)
+        with _made(output), folder_aside(output) as aside:
+            spool, parts = aside / "spool", aside / "parts"
+            spool.mkdir()
+            parts.mkdir()
+            try:
+                examined = examine_dataset(folder, spool, format=format, processes=processes)
+            except NotImplementedError:
+                from tunestack.dataset.examined_in_memory import examined_in_memory
+
+                examined = examined_in_memory(folder)
+            if examined.report.counts:
+                raise DatasetRefused(examined.report)
+            written = _write(examined, parts)
+            files = _in_buckets(examined) | written
+            if written:
+                home = output / examined.spec.name
+                home.mkdir(exist_ok=True)
+                final = home / digest_of_parts(files)
+                sync_folder(parts)
+                _put(parts, final, written)
+                files |= {
+                    part: replace(file, path=final / _file_name(file)) for part, file in written.items()
+                }
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
-        problem = Problem("output-unwritable", f"cannot write the compiled dataset: {reason}", str(home))
+        problem = Problem("output-unwritable", f"cannot write the compiled dataset: {reason}", str(output))
         raise TunestackError(problem, exit_status=2) from error
-    files = {name: replace(file, path=home / digest / f"{name}.jsonl") for name, file in files.items()}
     return CompiledDataset(
-        dataset.spec.name,
-        digest,
+        examined.spec.name,
+        digest_of_parts(files),
         files["train"],
         files.get("validation"),
-        {name: files[f"held-out-{name}"] for name in dataset.held_out},
-        tuple(dataset.spec.labels or ()),
+        {name: files[f"{_HELD_OUT}{name}"] for name in examined.spec.held_out},
+        tuple(examined.spec.labels or ()),
+        examined.format,
+        {part: files[part] for part in ("queries", "corpus") if part in files},
+        examined.report,
     )
 
 
-def _parts(dataset: ExaminedDataset) -> Iterator[tuple[str, Iterator[bytes]]]:
-    rows, chosen = dataset.records.rows, dataset.validation
-    yield "train", (supervised.encode(row.prompt, row.targets[0]) for row in rows if row.prompt not in chosen)
-    if chosen:
-        yield (
-            "validation",
-            (supervised.encode(row.prompt, row.targets[0]) for row in rows if row.prompt in chosen),
-        )
-    with_references = dataset.spec.references is not None
-    for name, examples in dataset.held_out.items():
-        yield (
-            f"held-out-{name}",
-            (
-                supervised.encode(row.prompt, row.targets[0], row.targets if with_references else None)
-                for row in examples.rows
-            ),
-        )
+def _write(examined: Examined, folder: Path) -> dict[str, CompiledFile]:
+    """Every part that does not lie in a bucket already, with its statistics in the report."""
+    files: dict[str, CompiledFile] = {}
+    existing = _in_buckets(examined)
+    for name, part in examined.parts.items():
+        if name == "records":
+            files |= _split(examined, folder)
+        elif name not in existing:
+            called = _EMBEDDING_PARTS.get(name, name)
+            suffix = ".tsv" if name in _EMBEDDING_PARTS else ".jsonl"
+            with DigestedFile(folder / f"{called}{suffix}") as file:
+                for line in part.lines():
+                    file.write(line)
+                files[called] = file.finish()
+    return files
 
 
-def _put(aside: Path, final: Path, files: Mapping[str, CompiledFile]) -> None:
+def _split(examined: Examined, folder: Path) -> dict[str, CompiledFile]:
+    """The records in their order, each on its side, and the figures of the sides."""
+    records, report = examined.parts["records"], examined.report
+    hashes = records.prompt_hashes()
+    chosen = validation_hashes(hashes, examined.spec.split.validation, records.strata())
+    names = ("train", "validation") if chosen else ("train",)
+    with contextlib.ExitStack() as stack:
+        sides = [
+            (stack.enter_context(DigestedFile(folder / f"{name}.jsonl")), Measure(examined.format))
+            for name in names
+        ]
+        for line, each in zip(records.lines(), hashes, strict=True):
+            file, measure = sides[each in chosen]
+            file.write(line)
+            measure.add(line)
+        report.statistics.pop("records", None)
+        report.statistics |= {name: side[1].finish() for name, side in zip(names, sides, strict=True)}
+        return {name: side[0].finish() for name, side in zip(names, sides, strict=True)}
+
+
+def _in_buckets(examined: Examined) -> dict[str, CompiledFile]:
+    """Finished files, by the generation that was checked."""
+    existing = examined.spec.existing
+    if existing is None:
+        return {}
+    sources = {source.name: source for source in examined.report.sources}
+    files = {}
+    for part, address in (("train", existing.train), ("validation", existing.validation)):
+        if address is not None:
+            source = sources[address]
+            files[part] = CompiledFile(
+                None,
+                examined.parts[part].rows,
+                source.blake3,
+                source.crc32c,
+                source.bytes,
+                address.rpartition("#")[0],
+                source.generation,
+            )
+    return files
+
+
+def _put(parts: Path, final: Path, files: Mapping[str, CompiledFile]) -> None:
+    """Give the folder its name; leave one alone that has it and the very same files."""
     if final.exists():
-        if _intact(final, files):
+        if _intact(final, files.values()):
             return
-        # Somebody changed what lies under a digest: it is worth nothing. It goes where the leftovers go.
-        remove_aside(final)
-    aside.chmod(0o755)
+        remove_aside(final)  # somebody changed what lies under a digest: it is worth nothing
+    parts.chmod(0o755)
     try:
-        aside.rename(final)
+        parts.rename(final)
     except OSError:
-        if not _intact(final, files):  # else another compilation of the same content was faster
+        if not _intact(final, files.values()):  # else another compilation of the same content was faster
             raise
     sync_folder(final.parent)
 
 
-def _intact(final: Path, files: Mapping[str, CompiledFile]) -> bool:
+def _intact(final: Path, files: Iterable[CompiledFile]) -> bool:
     try:
         present = {path.name: file_digest(path) for path in final.iterdir()}
     except OSError:
         return False
-    return present == {f"{name}.jsonl": file.digest for name, file in files.items()}
+    return present == {_file_name(file): file.digest for file in files}
+
+
+def _file_name(file: CompiledFile) -> str:
+    return file.path.name if file.path is not None else ""
+
+
+@contextlib.contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """The folder is there inside the block; where nothing was put into it, it goes again with those above it."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            for each in missing:
+                each.rmdir()

@@ -320,7 +320,7 @@ def _of_locks(old: Path, new: Path, stack: contextlib.ExitStack) -> DatasetDiffe
 
 def _lock(path: Path, stack: contextlib.ExitStack) -> locks.Lock:
     from tunestack.dataset.compile import compile_dataset
-    from tunestack.spec.dataset import SPEC_FILE, load_dataset
+    from tunestack.spec.dataset import SPEC_FILE
 
     if _is_lock(path):
         lock = locks.read_lock(path.parent)
@@ -331,7 +331,7 @@ def _lock(path: Path, stack: contextlib.ExitStack) -> locks.Lock:
         message = f"{path.name} is no dataset folder, and only such a folder has a lock"
         raise unreadable(path, message, "name the dataset folder")
     compiled = compile_dataset(path, Path(stack.enter_context(tempfile.TemporaryDirectory())))
-    return locks.lock_of(path, load_dataset(path), compiled)
+    return locks.lock_of(path, compiled)
 
 
 def _rows_of(lock: Mapping[str, Any]) -> dict[str, int]:

@@ -16,6 +16,7 @@ from tunestack.spec.errors import Problem, TunestackError
 if TYPE_CHECKING:
     from tunestack.dataset.compile import CompiledDataset
     from tunestack.dataset.sources.source import SourceDigests
+    from tunestack.dataset.statistics import Statistics
     from tunestack.spec.dataset import DatasetSpec
 
 LOCK_FILE = "dataset.lock.json"
@@ -37,11 +38,16 @@ class Difference(NamedTuple):
         return f"{self.what}: {self.old or 'absent'} → {self.new or 'absent'}"
 
 
-def lock_of(folder: Path, spec: DatasetSpec, compiled: CompiledDataset) -> Lock:
-    """The lock of a dataset that was just compiled. Raises OSError where a template is gone meanwhile."""
+def lock_of(folder: Path, compiled: CompiledDataset) -> Lock:
+    """The lock of a dataset that was just compiled, in the format that its `dataset.yaml` names.
+
+    Raises TunestackError and OSError where `dataset.yaml` or a template is gone meanwhile.
+    """
     from blake3 import blake3
 
-    report = compiled.report
+    from tunestack.spec.dataset import load_dataset
+
+    spec, report = load_dataset(folder), compiled.report
     # What is left out when it is as it would be anyway cannot make a lock stale by a new key of dataset.yaml.
     declared = spec.model_dump_json(exclude_defaults=True, exclude={"description"})
     declared = json.dumps(json.loads(declared), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
@@ -61,7 +67,9 @@ def lock_of(folder: Path, spec: DatasetSpec, compiled: CompiledDataset) -> Lock:
             for part, file in compiled.files.items()
         },
         "ledger": ledger.as_json() if ledger is not None else None,
-        "statistics": {part: each.as_json() for part, each in sorted(report.statistics.items())},
+        "statistics": {
+            part: _figures(each, spec.labels is not None) for part, each in sorted(report.statistics.items())
+        },
     }
 
 
@@ -139,6 +147,14 @@ def stale(folder: Path, lock: Lock, now: Lock) -> list[Problem]:
         )
         for each in differences(lock, now)
     ]
+
+
+def _figures(statistics: Statistics, labelled: bool) -> dict[str, Any]:
+    """The figures of a part; few answers that are no labels are not listed as if they were."""
+    figures = statistics.as_json()
+    if not labelled:
+        del figures["labels"]
+    return figures
 
 
 def _source(source: SourceDigests) -> dict[str, Any]:

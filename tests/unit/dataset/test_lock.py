@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunestack.dataset import compile_dataset
 from tunestack.dataset.lock import (
     LOCK_FILE,
     Difference,
     differences,
     encoded,
+    lock_of,
     read_lock,
     stale,
     write_lock,
@@ -150,3 +154,95 @@ def test_what_is_no_lock_is_told_with_the_command_that_writes_one(
         read_lock(tmp_path)
     assert refused.value.exit_status == 2
     assert "tunestack dataset compile" in refused.value.problems[0].fix
+
+
+@pytest.fixture
+def weather(tmp_path: Path) -> Path:
+    folder = tmp_path / "weather"
+    folder.mkdir()
+    (folder / "records.jsonl").write_text(
+        "".join(f'{{"text": "Remark {n}.", "label": "{"wet" if n % 2 else "dry"}"}}\n' for n in range(12))
+    )
+    (folder / "plain.jsonl").write_text('{"text": "Is it wet?", "label": "wet"}\n')
+    (folder / "template.j2").write_text("Classify: {{ text }}")
+    (folder / "dataset.yaml").write_text(
+        """\
+name: weather
+description: Remarks on the weather.
+format: supervised
+records: records.jsonl
+held_out: {plain: plain.jsonl}
+columns: {text: string, label: string}
+template: template.j2
+output_text: "{{ label }}"
+labels: [wet, dry]
+split: {validation: 4, stratify: label}
+"""
+    )
+    return folder
+
+
+def locked(folder: Path) -> dict[str, Any]:
+    return lock_of(folder, compile_dataset(folder, folder.parent / "out"))
+
+
+def test_a_lock_holds_the_digests_of_everything_that_went_in_and_came_out(weather: Path) -> None:
+    compiled = compile_dataset(weather, weather.parent / "out")
+    lock = lock_of(weather, compiled)
+    assert list(lock) == [
+        *("lock", "name", "format", "digest", "sources", "templates", "spec", "files", "ledger", "statistics")
+    ]
+    assert {source["name"]: source["blake3"] for source in lock["sources"]} == {
+        name: blake3((weather / name).read_bytes()).hexdigest() for name in ("plain.jsonl", "records.jsonl")
+    }
+    assert lock["templates"] == {"template.j2": blake3((weather / "template.j2").read_bytes()).hexdigest()}
+    for part, file in compiled.files.items():
+        assert file.path is not None
+        content = file.path.read_bytes()
+        assert lock["files"][part] == {
+            "rows": content.count(b"\n"),
+            "bytes": len(content),
+            "blake3": blake3(content).hexdigest(),
+            "crc32c": file.crc32c,
+        }
+    assert (lock["digest"], lock["format"]) == (compiled.digest, "supervised")
+    assert (lock["ledger"]["rows_in"], lock["ledger"]["rows_out"]) == (13, 13)
+    assert lock["statistics"]["train"]["labels"] == {"dry": 4, "wet": 4}
+    assert lock["statistics"]["validation"]["labels"] == {"dry": 2, "wet": 2}
+
+
+def test_the_same_dataset_elsewhere_has_the_same_lock(weather: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "another place" / "renamed"
+    shutil.copytree(weather, elsewhere)
+    assert encoded(locked(weather)) == encoded(locked(elsewhere))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "told"),
+    [
+        ("dataset.yaml", "Remarks on the weather.", "Other words.", []),
+        ("dataset.yaml", "[wet, dry]", "[dry, wet]", ["spec"]),
+        ("dataset.yaml", "validation: 4", "validation: 2", ["digest", "files.train.blake3", "spec"]),
+        ("template.j2", "Classify:", "Sort:", ["digest", "templates.template.j2", "files.train.blake3"]),
+        ("records.jsonl", "Remark 3.", "Note 3.", ["digest", "sources.records.jsonl.blake3"]),
+        ("records.jsonl", '", "label"', '",  "label"', ["sources.records.jsonl.blake3"]),
+    ],
+)
+def test_whatever_decides_the_result_makes_the_lock_stale(
+    weather: Path, file: str, old: str, new: str, told: list[str]
+) -> None:
+    lock = locked(weather)
+    source = (weather / file).read_text()
+    assert old in source
+    (weather / file).write_text(source.replace(old, new))
+    found = {each.what for each in differences(lock, locked(weather))}
+    assert set(told) <= found
+    assert bool(found) == bool(told)
+
+
+def test_an_allow_list_is_part_of_what_was_decided(weather: Path) -> None:
+    lock = locked(weather)
+    (weather / "allow.yaml").write_text(
+        "allow:\n  - {kind: email-address, text: a@example.org, reason: ours}\n"
+    )
+    assert [each.what for each in differences(lock, locked(weather))] == ["templates.allow.yaml"]
