@@ -196,6 +196,14 @@ def visible(text: str) -> str:
     return _HIDDEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
+def coded(text: str) -> list[tuple[str, bool]]:
+    """A message in pieces, each with whether it stood between back quotes and so is code."""
+    pieces = text.split("`")
+    if len(pieces) % 2 == 0:  # they do not pair: it is the dataset's text that has one
+        return [(text, False)]
+    return [(piece, index % 2 == 1) for index, piece in enumerate(pieces) if piece]
+
+
 def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -211,7 +219,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"counted": counted, "marked": marked, "size": _size, "slug": _slug}
+    environment.filters |= {
+        "counted": counted,
+        "coded": coded,
+        "marked": marked,
+        "size": _size,
+        "slug": _slug,
+    }
     environment.globals |= {"WIDTH": WIDTH, "HEIGHT": HEIGHT}
     return environment
 
