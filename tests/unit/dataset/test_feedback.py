@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import re
 from collections import Counter
 from fractions import Fraction
 from itertools import combinations
@@ -550,3 +551,15 @@ def test_the_json_report_has_every_vote_that_was_left_out(tmp_path: Path) -> Non
     assert len(report["left_out"]) == 20
     assert json.loads(json.dumps(report)) == report
     assert len(records) == 1
+
+
+def test_the_documented_votes_give_the_documented_dataset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = Path(__file__).parents[3] / "docs" / "feedback.md"
+    log, output, records = re.findall(r"```\w+\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    Path("votes.jsonl").write_text(log, encoding="utf-8")
+    done = collect(["votes.jsonl"], Path("preferences"))
+    assert terminal_collection(done) + "\n" == output
+    assert Path("preferences/records.jsonl").read_text(encoding="utf-8") == records
