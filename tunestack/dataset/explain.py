@@ -85,7 +85,8 @@ def explain(
     """Every defect of the JSON text of one record (with its line end, if it has one), in the order of the text.
 
     ``type_`` is what msgspec was asked to decode it as. ``violations`` gives the rules beyond the type that a
-    decoded record breaks; they are told too where nothing worse than a field too many keeps it from being decoded.
+    decoded record breaks; they are told too where nothing worse than fields too many or empty texts keeps it from
+    being decoded.
     With ``refused`` the text is known to be bad, and the answer is never empty.
     """
     defects: dict[tuple[int, str, str], Defect] = {}
@@ -144,19 +145,14 @@ def _defects_of_text(raw: bytes, type_: Any, violations: Any) -> Iterator[Defect
         yield Defect(0, "json-syntax", "$", "nested too deeply", "write the record as the format has it")
         return
     yield from _position_defects(text, positions)
-    misfitting = False
     for misfit in misfits(type_, positions):
-        misfitting |= misfit.code != "unknown-field"
         yield Defect(*misfit, _excerpt(text, misfit.offset))
-    if violations is not None and not misfitting and not positions.half_characters:
+    if violations is not None:
         with contextlib.suppress(msgspec.ValidationError):
             for violation in violations(as_type(positions.value, type_)):
                 at = _nearest_offset(positions, violation.path)
-                yield Defect(at, violation.code, *_said(violation), _excerpt(text, at))
-
-
-def _said(violation: Violation) -> tuple[str, str, str]:
-    return violation.path, violation.message, violation.fix
+                path, code, message, fix = violation
+                yield Defect(at, code, path, message, fix, _excerpt(text, at))
 
 
 def _nearest_offset(positions: Positions, path: str) -> int:

@@ -153,7 +153,10 @@ class _Walk:
             yield Misfit(self.keys[inner], "unknown-field", inner, message, fix)
         for name, field in fields.items():
             if name in value:
-                yield from self.value(value[name], member_path(path, name), field.type)
+                inner = member_path(path, name)
+                for misfit in self.value(value[name], inner, field.type):
+                    optional = value[name] is None and not field.required
+                    yield misfit._replace(fix="leave the field out") if optional else misfit
             elif name in missing:
                 yield self.missing(path, name)
 
@@ -249,21 +252,24 @@ def _name(path: str) -> str:
     return "the record" if path == "$" else f"`{path.removeprefix('$.')}`"
 
 
-def pruned(value: Any, type_: inspect.Type) -> Any:
-    """The value without the fields that its type does not know; for a value that is of the type but for those."""
+def _mended(value: Any, type_: inspect.Type) -> Any:
+    """The value without the fields that its type does not know, and with a space in each empty text."""
     while isinstance(type_, inspect.Metadata):
         type_ = type_.type
     if isinstance(type_, inspect.StructType) and isinstance(value, dict):
         return {
-            field.encode_name: pruned(value[field.encode_name], field.type)
+            field.encode_name: _mended(value[field.encode_name], field.type)
             for field in type_.fields
             if field.encode_name in value
         }
     if isinstance(type_, inspect.ListType | inspect.VarTupleType) and isinstance(value, list):
-        return [pruned(each, type_.item_type) for each in value]
-    return value
+        return [_mended(each, type_.item_type) for each in value]
+    return " " if isinstance(type_, inspect.StrType) and type_.min_length and value == "" else value
 
 
 def as_type(value: Any, type_: Any) -> Any:
-    """The parsed value as the type, unknown fields left out. Raises msgspec.ValidationError where it is not."""
-    return msgspec.convert(pruned(value, described(type_)), type_)
+    """The parsed value as the type, as if unknown fields were not there and empty texts were a space.
+
+    So that the rules beyond the type can be told of too. Raises msgspec.ValidationError where it is of another type.
+    """
+    return msgspec.convert(_mended(value, described(type_)), type_)

@@ -40,6 +40,8 @@ class Records:
 
     def __init__(self, columns: Mapping[str, str]) -> None:
         self.columns = dict(columns)
+        self._renamed = any(self._name(column) != column for column in columns)
+        self._conversations = [column for column, kind in columns.items() if kind == "messages"]
 
     @cached_property
     def type(self) -> type[msgspec.Struct]:
@@ -56,7 +58,9 @@ class Records:
 
         A turn has its role under both names, `role` and `author`: `user` or `assistant`.
         """
-        values = dict(zip(self.columns, msgspec.structs.astuple(record), strict=True))
+        values = msgspec.structs.asdict(record)
+        if self._renamed:
+            values = dict(zip(self.columns, values.values(), strict=True))
         for column in self._conversations:
             values[column] = [_turn(turn) for turn in values[column]]
         return values
@@ -77,18 +81,16 @@ class Records:
                 for number, turn in enumerate(value):
                     yield from _turn_violations(f"{path}[{number}]", turn)
 
-    @cached_property
-    def _conversations(self) -> list[str]:
-        return [column for column, kind in self.columns.items() if kind == "messages"]
-
     @staticmethod
     def _name(column: str) -> str:
         return f"column{column}" if column.startswith("__") else column
 
 
-def turns_of(values: list[dict[str, str]]) -> list[Turn]:
+def turns_of(values: list[dict[str, str]]) -> tuple[Turn, ...]:
     """The turns of a `messages` column's values."""
-    return [Turn("user" if each["role"] == "user" else "assistant", each["content"]) for each in values]
+    return tuple(
+        [Turn("user" if each["role"] == "user" else "assistant", each["content"]) for each in values]
+    )
 
 
 def _turn(turn: RecordTurn) -> dict[str, str]:

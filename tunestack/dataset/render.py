@@ -120,33 +120,34 @@ class Renderer:
             for name in ("prompt", "context", "output_text", "candidate_0", "candidate_1", "choice")
             if (template := getattr(recipe, name)) is not None
         }
-        self._prompt = self._templates.get("prompt")
-        self._context = self._templates.get("context")
-        self._output = self._templates.get("output_text")
+        prompt, context, output = (
+            template.rendering if (template := self._templates.get(name)) is not None else None
+            for name in ("prompt", "context", "output_text")
+        )
+        self._prompt, self._context, self._output = prompt, context, output
 
     def render(self, values: Values) -> Example:
         """The example of one record's values. Raises TemplateFault, whose ``violation`` is for the record."""
         recipe = self.recipe
         if self._prompt is not None:
-            turns = [Turn("user", self._prompt.render(values))]
+            turns: tuple[Turn, ...] = (Turn("user", self._prompt(values)),)
         else:
             turns = turns_of(values[recipe.messages or ""])
-        context = self._context.render(values) if self._context is not None else None
-        if recipe.references is not None:
+        context = self._context(values) if self._context is not None else None
+        targets: tuple[str, ...] = ()
+        if self._output is not None:
+            targets = (self._output(values),)
+        elif recipe.references is not None:
             targets = tuple(values[recipe.references])
-        elif self._output is not None:
-            targets = (self._output.render(values),)
         elif recipe.answered and len(turns) > 1 and turns[-1].role == "assistant":
-            targets = (turns.pop().text,)
-        else:
-            targets = ()
+            turns, targets = turns[:-1], (turns[-1].text,)
         if recipe.choice is None:
-            return Example(tuple(turns), context, targets)
+            return Example(turns, context, targets)
         candidates = (
             self._templates["candidate_0"].render(values),
             self._templates["candidate_1"].render(values),
         )
-        return Example(tuple(turns), context, targets, candidates, self._preferred(values))
+        return Example(turns, context, targets, candidates, self._preferred(values))
 
     def origin(self, path: str, example: Example) -> str:
         """The JSON path within the record of what rendered the value at ``path`` of the example's line."""

@@ -14,7 +14,7 @@ values = st.fixed_dictionaries(
     {"text": st.text(), "label": st.text(), "notes": st.lists(st.text(), max_size=3)}
 )
 plain_parts = st.lists(
-    st.text(st.characters(exclude_characters="{}#%"))
+    st.text(st.characters(codec="utf-8", exclude_characters="{}#"))
     | st.sampled_from(["{{ text }}", "{{label}}", "{# note #}", "\n"])
 )
 
