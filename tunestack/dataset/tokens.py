@@ -14,15 +14,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import heappush, heappushpop
 from itertools import islice
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 from xxhash import xxh3_128_intdigest
 
-from tunestack.catalog.limits import Limits
 from tunestack.dataset.formats.format import Violation
-from tunestack.dataset.statistics import Statistics
-from tunestack.dataset.tokenizer import TokenizerFile
+
+if TYPE_CHECKING:
+    from tunestack.catalog.limits import Limits
+    from tunestack.dataset.statistics import Statistics
+    from tunestack.dataset.tokenizer import TokenizerFile
 
 # Tokens that a service puts around a text. Gemma: <start_of_turn>, role, line feed, <end_of_turn>, line feed, and
 # <bos> before all. In the canonical form of a conversation the JSON around each turn is longer than that.
