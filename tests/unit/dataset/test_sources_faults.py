@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from tunestack.dataset.findings import CODES
 from tunestack.dataset.sources import json_list, open_source
-from tunestack.dataset.sources.source import SourceFault, place_in_file
+from tunestack.dataset.sources.source import SourceFault
 from tunestack.spec.errors import TunestackError
 
 COLUMNS = {"text": "string", "label": "string"}
@@ -177,7 +177,7 @@ def test_of_a_packed_file_that_breaks_off_late_nearly_everything_is_read(tmp_pat
     for name, packed in (("a.gz", gzip.compress(content)), ("a.zst", zstandard.compress(content))):
         records, faults, _ = read(tmp_path / name, packed[:-9])
         assert faults == [("compression", len(records) + 1, 1)]
-        assert 90_000 < len(records) < 100_000
+        assert 90_000 < len(records) <= 100_000
         assert [text for _, text in records] == lines[: len(records)]
 
 
@@ -275,21 +275,6 @@ def test_a_list_that_does_not_fit_the_memory_is_refused_with_the_way_out(
     assert "1 MiB" in messages[0]
 
 
-@given(st.recursive(st.none() | st.text(), lambda inner: st.lists(inner, max_size=4)), st.data())
-@settings(deadline=None)
-def test_places_within_a_record_over_several_lines_are_places_in_the_file(
-    value: object, data: st.DataObject
-) -> None:
-    text = json.dumps([value], indent=data.draw(st.sampled_from([None, 1])), ensure_ascii=False)
-    before = data.draw(st.sampled_from(["", "é", "\n é"]))
-    whole = before + text
-    at = data.draw(st.integers(0, len(text) - 1))
-    line, first = before.count("\n") + 1, len(before) - before.rfind("\n")
-    place = place_in_file(text.encode(), at + 1, line, first)
-    lines = whole[: len(before) + at].split("\n")
-    assert place == (len(lines), len(lines[-1]) + 1)
-
-
 # --- tables --------------------------------------------------------------------------------------------------
 
 
@@ -310,7 +295,8 @@ def test_places_within_a_record_over_several_lines_are_places_in_the_file(
         (b"a,b\nc,d\n", [], [("table-syntax", 1, 1)]),
         (b"text\nx\n", [], [("missing-field", 1, 1)]),
         (b"text,label,more\na,b,c\n", [2], [("unknown-field", 1, 12)]),
-        (b"text,lable\na,b\n", [], [("unknown-field", 1, 6), ("missing-field", 1, 1)]),
+        (b"text,lable\na,b\n", [], [("unknown-field", 1, 6)]),
+        (b"txt,more\na,b\n", [], [("unknown-field", 1, 1), ("unknown-field", 1, 5), ("missing-field", 1, 1)]),
         (b"\xef\xbb\xbftext,label\na,b\n", [2], [("byte-order-mark", 1, 1)]),
         (b'\xef\xbb\xbf"text",label\na,b\n', [2], [("byte-order-mark", 1, 1)]),
     ],

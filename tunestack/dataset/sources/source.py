@@ -33,17 +33,6 @@ class Chunk:
     faults: Sequence[SourceFault] = ()
 
 
-def place_in_file(text: bytes, column: int, line: int, first: int = 1) -> tuple[int, int]:
-    """Line and column in the file of the character ``column`` (from 1) of a record's text.
-
-    The record begins at ``line`` and the column ``first``, and may go over several lines, as in a JSON list.
-    """
-    before = text.decode("utf-8", "replace")[: column - 1]
-    if feeds := before.count("\n"):
-        return line + feeds, column - 1 - before.rindex("\n")
-    return line, first + column - 1
-
-
 @dataclass(frozen=True)
 class Block:
     """A piece of work that any process can do: the records that begin in bytes [start, end) of the source.
@@ -116,3 +105,6 @@ class SourceFault(Exception):
     def __init__(self, code: str, message: str, fix: str, line: int = 1, column: int = 1) -> None:
         super().__init__(code, message, fix, line, column)  # all of them, so that it can be pickled
         self.code, self.message, self.fix, self.line, self.column = code, message, fix, line, column
+
+    def __str__(self) -> str:
+        return self.message

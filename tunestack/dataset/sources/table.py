@@ -59,7 +59,7 @@ class Table(Sequential):
 
     def records(self) -> Iterator[Record | SourceFault]:
         """The rows under the header; those that are no rows as faults."""
-        rows = _rows(self.content, self.delimiter)
+        rows = rows_of(self.content, self.delimiter)
         header = next(rows, None)
         if header is None:
             return
@@ -90,7 +90,7 @@ class Table(Sequential):
 
 
 @dataclass
-class _Row:
+class Row:
     """A row as it stands in the file from ``line`` on; ``fault`` where it is none."""
 
     text: str
@@ -112,7 +112,7 @@ class _Row:
         return self.line + self.text.count("\n", 0, at), at - feed
 
 
-def _rows(content: Content, delimiter: str) -> Iterator[_Row]:
+def rows_of(content: Content, delimiter: str) -> Iterator[Row]:
     """The rows in order; one that cannot be read costs its first line and no more."""
     # The limit is one for the whole program; nothing else of it reads tables.
     csv.field_size_limit(_CELL_CHARACTERS)
@@ -146,7 +146,7 @@ def _rows(content: Content, delimiter: str) -> Iterator[_Row]:
             broken = fault_of(stream) if not ahead else None
             if broken is not None and not taken[-1].endswith("\n"):
                 break  # cut off where the stream was: no fault of its own
-            yield _Row("".join(taken), line, cells, delimiter, fault)
+            yield Row("".join(taken), line, cells, delimiter, fault)
             line += len(taken)
             taken.clear()
             first = False
@@ -166,7 +166,7 @@ def _said(error: str) -> tuple[str, str]:
     return f"not CSV: {error}", "write the row anew"
 
 
-def _check_header(header: _Row, columns: Mapping[str, str] | None) -> Iterator[SourceFault]:
+def _check_header(header: Row, columns: Mapping[str, str] | None) -> Iterator[SourceFault]:
     """Yields faults that the rows can be read with all the same, and raises the others."""
     names = header.cells
     if header.fault is not None:
@@ -188,25 +188,43 @@ def _check_header(header: _Row, columns: Mapping[str, str] | None) -> Iterator[S
     if columns is None:
         return
     missing = [column for column in columns if column not in names]
-    if len(missing) == len(columns):
-        message = f"the first line is no header: none of its cells is one of {', '.join(columns)}"
-        other = next((each for each in ";\t,|" if each != header.delimiter and each in header.text), None)
-        fix = f"write {header.delimiter.join(columns)} before the rows"
-        if len(names) == 1 and other:
-            fix = f"separate cells by {'tabs' if header.delimiter == chr(9) else 'commas'}, not by {other!r}"
-        raise SourceFault("table-syntax", message, fix, header.line)
+    if len(names) == 1 < len(columns) and _separator(header):
+        raise _no_header(header, columns)
+    readable = not missing
+    faults: list[SourceFault] = []
     for number, name in enumerate(names):
         if name not in columns:
             meant = nearest(name, missing)
+            missing = [column for column in missing if column != meant]
             fix = f"write `{meant}`" if meant else f"delete it; the columns are {', '.join(columns)}"
-            yield SourceFault("unknown-field", f"unknown column {quoted(name)}", fix, *header.place(number))
-    if missing:
-        raise SourceFault(
-            "missing-field", f"there is no column `{missing[0]}`", f"add {', '.join(missing)}", header.line
-        )
+            faults.append(
+                SourceFault("unknown-field", f"unknown column {quoted(name)}", fix, *header.place(number))
+            )
+    if len(missing) == len(columns):
+        raise _no_header(header, columns)
+    faults += [
+        SourceFault("missing-field", f"there is no column `{column}`", f"add `{column}`", header.line)
+        for column in missing
+    ]
+    yield from faults if readable else faults[:-1]
+    if not readable:
+        raise faults[-1]
 
 
-def _uneven(row: _Row, need: int) -> SourceFault:
+def _no_header(header: Row, columns: Mapping[str, str]) -> SourceFault:
+    message = f"the first line is no header: none of its cells is one of {', '.join(columns)}"
+    fix = f"write {header.delimiter.join(columns)} before the rows"
+    if len(header.cells) == 1 and (other := _separator(header)):
+        fix = f"separate cells by {'tabs' if header.delimiter == chr(9) else 'commas'}, not by {other!r}"
+    return SourceFault("table-syntax", message, fix, header.line)
+
+
+def _separator(header: Row) -> str | None:
+    """What else seems to separate the cells."""
+    return next((each for each in ";\t,|" if each != header.delimiter and each in header.text), None)
+
+
+def _uneven(row: Row, need: int) -> SourceFault:
     have = len(row.cells)
     message = f"the row has {have} cell{'s' * (have != 1)}, the header {need}"
     fix = "put in the cells that are missing"
@@ -238,7 +256,7 @@ class _Cursor:
     """Where in a table the last cell was looked up."""
 
     def __init__(self, table: Table) -> None:
-        self._rows = _rows(table.content, table.delimiter)
+        self._rows = rows_of(table.content, table.delimiter)
         header = next(self._rows, None)
         self._names = header.cells if header is not None else []
         self._row = header
