@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import random
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tunestack.dataset.digest import CompiledFile, DigestedFile
 from tunestack.dataset.feedback import (
     Collected,
     CollectOptions,
@@ -305,6 +307,14 @@ def test_an_export_that_overlaps_another_counts_once(tmp_path: Path) -> None:
     assert collect(logs, tmp_path / "out").ledger.left_out == {"repeated": 2}
 
 
+def test_several_people_vote_on_what_has_one_id(tmp_path: Path) -> None:
+    answers = [("Hi!", "p1", "up"), ("Hi!", "p1", "down"), ("Hi!", "p1", "up"), ("What?", "p2", "down")]
+    rows = [rated("Say hi.", text, thumb, id=of, user=f"u{n}") for n, (text, of, thumb) in enumerate(answers)]
+    _, (record,) = collected(tmp_path, rows)
+    assert sorted([record["score_0"], record["score_1"]]) == [0, 2 / 3]
+    assert record["votes"] == ["p1", "p1", "p1", "p2"]
+
+
 def test_what_says_too_little_is_left_out_and_counted(tmp_path: Path) -> None:
     done, _ = collected(
         tmp_path,
@@ -503,6 +513,41 @@ def test_collecting_again_replaces_what_was_collected(tmp_path: Path) -> None:
     _, records = collected(tmp_path, [*HI, rated("Say hi.", "Hello.", 3)])
     assert len(records) == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl", "preferences"]
+
+
+def test_a_disk_that_fills_up_leaves_what_was_collected_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = collected(tmp_path, HI)[0].output
+    before = tree(output)
+
+    def full(_: DigestedFile) -> CompiledFile:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(DigestedFile, "finish", full)
+    with pytest.raises(TunestackError, match=r"output-unwritable: .*no space left") as refused:
+        collected(tmp_path, [*HI, rated("Say hi.", "Hello.", 3)])
+    assert refused.value.exit_status == 2
+    assert tree(output) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl", "preferences"]
+
+
+def test_a_rename_that_fails_puts_back_what_was_collected_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = collected(tmp_path, HI)[0].output
+    before = tree(output)
+    rename = Path.rename
+
+    def refused_for_the_new(path: Path, target: Path) -> Path:
+        if path.name == "new":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refused_for_the_new)
+    with pytest.raises(TunestackError, match="output-unwritable"):
+        collected(tmp_path, [*HI, rated("Say hi.", "Hello.", 3)])
+    assert tree(output) == before
 
 
 @pytest.mark.parametrize("change", ["add", "edit", "unknown", "file"])

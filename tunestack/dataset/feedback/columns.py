@@ -141,7 +141,7 @@ def detect_columns(log: str, present: Set[str], given: Mapping[str, str]) -> Col
             log,
             have=", ".join(sorted(present)) or "no fields",
             need=_NEED,
-            fix="--columns prompt=FIELD,response=FIELD,rating=FIELD (a dot leads to a nested field)",
+            fix="--columns prompt=FIELD --columns response=FIELD --columns rating=FIELD; a dot leads inside",
         ),
         exit_status=2,
     )

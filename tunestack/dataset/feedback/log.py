@@ -16,6 +16,7 @@ from tunestack.dataset.feedback.votes import LeftOut, RecordRefused, Vote, is_th
 from tunestack.dataset.findings import Finding
 from tunestack.dataset.formats.format import Violation
 from tunestack.dataset.sources.source import Source, SourceFault
+from tunestack.spec.errors import TunestackError
 
 
 class _Object(msgspec.Struct):
@@ -70,7 +71,12 @@ def read_log(source: Source, name: str, given: Mapping[str, str]) -> ReadLog:
             fix = "give a log with at least one record"
             log.findings.append(Finding(source.name, 0, 0, "no-rows", "", "the log has no records", fix))
         return log
-    columns = log.columns = detect_columns(source.name, present, given)
+    try:
+        columns = log.columns = detect_columns(source.name, present, given)
+    except TunestackError:
+        if log.findings:
+            return log  # of a broken log its defects are the answer
+        raise
     refused: dict[int, list[Violation]] = {}
     for line, fields in kept:
         try:

@@ -22,7 +22,7 @@ REASONS: Mapping[str, str] = {
     "no-response": "an answer is missing or empty",
     "no-vote": "nobody voted on it",
     "equal-responses": "both answers are the same text",
-    "repeated": "the same vote again, by its id or by its user",
+    "repeated": "the same vote again, by its id or its user",
     "superseded": "the same id or user voted otherwise later",
     "ambiguous": "one id or user votes in two ways, and no time says which is the later",
     "single-response": "the prompt has no second answer to hold it against",
@@ -85,7 +85,8 @@ def pair_votes(votes: Iterable[Vote], *, minimum_margin: Fraction, pairs_per_pro
     must differ in any case.
     """
     pairing = Pairing()
-    standing = _standing(votes, lambda vote: vote.id, pairing)
+    # Some logs give the id of what was voted on: then several people's votes have it.
+    standing = _standing(votes, lambda vote: vote.id and (vote.id, vote.user), pairing)
     standing = _standing(
         standing, lambda vote: vote.user and (vote.user, vote.prompt, frozenset(vote.answers)), pairing
     )
