@@ -19,9 +19,6 @@ from tunestack.spec.errors import Problem, TunestackError
 # https://www.unicode.org/faq/normalization.html#12
 _MOST_GROWTH = 11
 _GROWS_MOST = "\ufdfa"
-# What SentencePiece's space sign needs: they add or exchange single signs that are in the vocabulary.
-_KEEPS_LENGTH = {"Replace", "Prepend"}
-
 _Counter = Callable[[Sequence[str]], list[int]]
 
 
@@ -93,7 +90,14 @@ def _tokenizers(content: bytes) -> tuple[_Counter, int]:
         return [len(each) for each in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
 
     steps = (normalizer or {}).get("normalizers", [normalizer] if normalizer else [])
-    return counts, 1 if all(step["type"] in _KEEPS_LENGTH for step in steps) else _MOST_GROWTH
+    return counts, 1 if all(map(_keeps_length, steps)) else _MOST_GROWTH
+
+
+def _keeps_length(step: dict[str, Any]) -> bool:
+    """Whether a normalisation makes no more signs of a text: those of the space sign, which is in the vocabulary."""
+    if step["type"] == "Replace":
+        return len(step["content"]) <= len(step["pattern"].get("String", ""))
+    return step["type"] == "Prepend" and len(step["prepend"]) == 1
 
 
 def _sentencepiece(content: bytes) -> tuple[_Counter, int]:

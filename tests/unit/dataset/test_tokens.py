@@ -190,6 +190,25 @@ def test_a_tokenizer_that_rewrites_texts_proves_less(tmp_path: Path) -> None:
     assert TokenCheck(limits).suspects([grown], ["yes"]) == []
 
 
+def test_only_normalisations_that_keep_the_length_keep_the_proof(
+    tmp_path: Path, hugging_face: TokenizerFile
+) -> None:
+    from tokenizers import Tokenizer, normalizers
+
+    def growth(*steps: Any) -> int:
+        tokenizer = Tokenizer.from_file(hugging_face.path)
+        tokenizer.normalizer = normalizers.Sequence(list(steps)) if len(steps) > 1 else steps[0]
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.json"
+        tokenizer.save(str(path))
+        return open_tokenizer(path).tokens_per_byte
+
+    space = normalizers.Replace(" ", "▁")
+    assert growth(space) == 1
+    assert growth(normalizers.Prepend("▁"), space) == 1
+    assert growth(normalizers.Replace(" ", "space")) > 1
+    assert growth(space, normalizers.NFC()) > 1
+
+
 # Rows
 
 
