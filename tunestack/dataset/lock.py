@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tunestack.dataset.aside import write_aside
+from tunestack.dataset.digest import file_digest
 from tunestack.spec.errors import Problem, TunestackError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Difference(NamedTuple):
 def lock_of(folder: Path, compiled: CompiledDataset) -> Lock:
     """The lock of a dataset that was just compiled, in the format that its `dataset.yaml` names.
 
-    Raises TunestackError and OSError where `dataset.yaml` or a template is gone meanwhile.
+    Raises TunestackError where `dataset.yaml` or a template is gone meanwhile.
     """
     from blake3 import blake3
 
@@ -58,9 +59,7 @@ def lock_of(folder: Path, compiled: CompiledDataset) -> Lock:
         "format": compiled.format,
         "digest": compiled.digest,
         "sources": sorted((_source(each) for each in report.sources), key=lambda source: source["name"]),
-        "templates": {
-            name: blake3((folder / name).read_bytes()).hexdigest() for name in _read_through(folder, spec)
-        },
+        "templates": {name: _digest(folder / name) for name in _read_through(folder, spec)},
         "spec": blake3(declared.encode()).hexdigest(),
         "files": {
             part: {"rows": file.rows, "bytes": file.bytes, "blake3": file.digest, "crc32c": file.crc32c}
@@ -147,6 +146,15 @@ def stale(folder: Path, lock: Lock, now: Lock) -> list[Problem]:
         )
         for each in differences(lock, now)
     ]
+
+
+def _digest(path: Path) -> str:
+    try:
+        return file_digest(path)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        problem = Problem("file-unreadable", f"{path.name} cannot be read: {reason}", str(path))
+        raise TunestackError(problem, exit_status=2) from None
 
 
 def _figures(statistics: Statistics, labelled: bool) -> dict[str, Any]:

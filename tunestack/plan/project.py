@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from tunestack.dataset import CompiledDataset, compile_dataset
+from tunestack.dataset.lock import lock_of, read_lock, stale
 from tunestack.plan.resolve import ResolvedPlan, resolve
 from tunestack.spec.document import load_document, place_of
 from tunestack.spec.errors import Problem, SeveralErrors, TunestackError
@@ -34,9 +35,7 @@ def resolve_jobs(root: Path, stack: StackSpec, *, today: date) -> list[ResolvedP
                 continue
             if job.dataset not in compiled:
                 refused.add(job.dataset)
-                compiled[job.dataset] = compile_dataset(
-                    _existing(root / DATASETS, job.dataset, "dataset"), root / COMPILED
-                )
+                compiled[job.dataset] = _compiled(root, job.dataset, stack)
                 refused.discard(job.dataset)
             path = root / JOBS / f"{name}.yaml"
 
@@ -49,6 +48,19 @@ def resolve_jobs(root: Path, stack: StackSpec, *, today: date) -> list[ResolvedP
     if errors:
         raise SeveralErrors(errors, root=str(root))
     return plans
+
+
+def _compiled(root: Path, name: str, stack: StackSpec) -> CompiledDataset:
+    """Compile a dataset; one whose committed lock says otherwise is not what was agreed on.
+
+    On the local stack the lock is let be: trying things is what that stack is for.
+    """
+    folder = _existing(root / DATASETS, name, "dataset")
+    compiled = compile_dataset(folder, root / COMPILED)
+    lock = None if stack.is_local else read_lock(folder)
+    if lock is not None and (problems := stale(folder, lock, lock_of(folder, compiled))):
+        raise TunestackError(*problems)
+    return compiled
 
 
 def load_job(root: Path, name: str, stack: StackSpec) -> JobSpec:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from tunestack.catalog import ACCELERATORS, BASE_MODELS, TEMPLATES, Accelerator, BaseModel, PipelineTemplate
+from tunestack.catalog.limits import LIMITS
 from tunestack.dataset import CompiledDataset
 from tunestack.plan.steps import StepPlan
 from tunestack.spec.errors import Problem, TunestackError
@@ -151,6 +152,21 @@ def resolve(
                 have=f"{job.base_model} on stack {stack.name} (Google)",
                 need=f"a model that is offered, such as {base_model.replacement} (its backend, managed, is to come)",
                 fix="tune on the local stack (`make up`), where an emulator plays this model",
+            )
+        )
+
+    formats = [
+        limits.format for limits in LIMITS if job.base_model in limits.models and limits.method == job.method
+    ]
+    if base_model is not None and dataset.format not in formats:
+        problems.append(
+            Problem(
+                "dataset-format",
+                f"job {job.name}: {job.method} tuning of {job.base_model} does not take the format of {dataset.name}",
+                where("dataset"),
+                have=dataset.format,
+                need=" or ".join(formats),
+                fix=f"set `format:` in datasets/{dataset.name}/dataset.yaml, or name another dataset",
             )
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -126,3 +127,21 @@ def test_the_template_gets_googles_parameters_and_no_batch_size() -> None:
     assert values["evaluation_interval"] == 20
     assert values["enable_early_stopping"] is True
     assert "batch_size" not in values
+
+
+def test_a_dataset_in_another_format_than_the_method_takes_is_refused() -> None:
+    other = replace(dataset(), format="gemini")
+    with pytest.raises(TunestackError) as caught:
+        resolve(job(), other, LOCAL, today=TODAY, where=lambda field: f"jobs/toy-job.yaml:1:1 {field}")
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.have, problem.need) == ("dataset-format", "gemini", "supervised")
+    assert problem.where == "jobs/toy-job.yaml:1:1 dataset"
+
+
+def test_finished_data_decides_the_result_by_its_content_and_not_by_where_it_lies() -> None:
+    here = resolve(job(), dataset(), LOCAL, today=TODAY)
+    finished = dataset()
+    finished = replace(
+        finished, train=replace(finished.train, path=None, uri="gs://elsewhere/train.jsonl", generation=7)
+    )
+    assert resolve(job(), finished, LOCAL, today=TODAY).spec_hash == here.spec_hash
