@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gzip
 import json
@@ -501,6 +502,44 @@ def test_no_bytes_in_a_log_give_a_traceback(
         collect([folder / "log.jsonl"], folder / "out")
     except TunestackError:
         assert not (folder / "out").exists()
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("9" * 400),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["role", "content", "parts", "text"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+WORDS = (
+    "prompt",
+    "context",
+    "response",
+    "rating",
+    "candidate_0",
+    "candidate_1",
+    "choice",
+    "id",
+    "time",
+    "user",
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from([rated("p", "a", 1), rated("p", "b", 2), compared("a", "b", 1)]),
+    st.dictionaries(st.sampled_from(WORDS), ANYTHING, max_size=4),
+)
+def test_no_values_in_a_log_give_a_traceback(
+    tmp_path_factory: pytest.TempPathFactory, row: dict[str, Any], values: dict[str, Any]
+) -> None:
+    folder = tmp_path_factory.mktemp("values")
+    log = folder / "log.jsonl"
+    log.write_text(json.dumps(row) + "\n" + json.dumps({**row, **values}) + "\n")
+    with contextlib.suppress(TunestackError):
+        done = collect([log], folder / "out")
+        assert done.ledger.votes_in == done.ledger.votes_used + sum(done.ledger.left_out.values())
 
 
 # --- the folder ----------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Served predictions and the votes on them → a preference dataset that says where every pair comes from.
 
-All votes are held in memory, about 1 KiB each with their texts: a million of them take about a gigabyte.
+All votes are held in memory, some 2 KiB each beside their texts: a million of them take two to three gigabytes.
 """
 
 from __future__ import annotations

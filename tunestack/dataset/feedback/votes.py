@@ -105,7 +105,8 @@ _AUTHORS = {
     "model": "assistant",
     "bot": "assistant",
 }
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?")
+# No longer than a float can hold exactly enough: more digits are no rating.
+_NUMBER = re.compile(r"[+-]?(\d{1,18}(\.\d{0,18})?|\.\d{1,18})([eE][+-]?\d{1,2})?")
 
 
 def vote_of(record: Mapping[str, Any], columns: Columns, log: str, line: int, in_cells: bool = False) -> Vote:
@@ -172,7 +173,7 @@ def _text(value: Any, path: str) -> str | None:
 
 def _prompt(value: Any, path: str, context: str | None, in_cells: bool) -> Prompt | None:
     if in_cells and isinstance(value, str) and value.lstrip().startswith("[{"):
-        with contextlib.suppress(ValueError):  # a text that begins so
+        with contextlib.suppress(ValueError, RecursionError):  # a text that begins so
             value = json.loads(value)
     if not isinstance(value, list):
         text = _text(value, path)
