@@ -39,7 +39,7 @@ class Label(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
 
     query_id: Text = msgspec.field(name="query-id")
     corpus_id: Text = msgspec.field(name="corpus-id")
-    score: Annotated[int, msgspec.Meta(ge=0)] = 1
+    score: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 1
 
 
 class Embedding:
