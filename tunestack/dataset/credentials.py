@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib import import_module
 from typing import NamedTuple
@@ -36,7 +36,7 @@ _OWN = (
     ("google-oauth-secret", "GOCSPX-", rf"GOCSPX-{_WORDY}{{28}}"),
     ("google-access-token", "ya29.", r"ya29\.[0-9A-Za-z_\-.]{30,}"),
     ("github-token", "github_pat_", r"github_pat_[0-9A-Za-z_]{82}"),
-    ("hugging-face-token", "hf_", r"hf_[A-Za-z]{34}"),
+    ("hugging-face-token", "hf_", r"hf_[0-9A-Za-z]{34}"),
     ("anthropic-key", "sk-ant-", rf"sk-ant-{_WORDY}{{80,}}"),
 )
 # Kind, hint, the plugin's module and class within detect_secrets.plugins.
@@ -71,9 +71,10 @@ KINDS = frozenset(
 _PEM = re.compile(r"(?:-----)?BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?(?:-----)?")
 _PEM_BODY = re.compile(r"[A-Za-z0-9+/=]{32}")
 _PEM_END = re.compile(r"-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----")
-_SHORTEST_TOKEN = 20
-_RUN = re.compile(r"[0-9A-Za-z_\-+/=]{20}")
+_SPACE = re.compile(r"\s")
+# A token of 20 random characters has 12 of them on average; fewer than 7 in 1 of 170.
 _CAPITAL_OR_DIGIT = re.compile(r"[0-9A-Z_]")
+_FEWEST_CAPITALS_AND_DIGITS = 7
 # Of these a longer run of letters is something else.
 _FIXED_LENGTH = frozenset({"aws-key", "mailchimp-key", "twilio-key"})
 _ALPHANUMERIC = re.compile(r"[0-9A-Za-z]")
@@ -97,32 +98,27 @@ def _shapes() -> tuple[_Shape, ...]:
     return tuple(own)
 
 
-def tokens(text: str) -> Iterator[Found]:
-    """Start, end and kind of each key or token; the same place may come twice."""
-    for start, end in _long_words(text):
+def tokens(text: str, runs: Iterable[tuple[int, int]]) -> Iterator[Found]:
+    """Start, end and kind of each key or token; the same place may come twice.
+
+    ``runs``: start and end of each run of 20 or more letters, digits and `_-+/=`; every token has one.
+    """
+    for run, run_end in runs:
+        if len(_CAPITAL_OR_DIGIT.findall(text, run, run_end)) < _FEWEST_CAPITALS_AND_DIGITS:
+            continue
+        # With what goes before (`hooks.slack.com`, `aws_secret_access_key = '`) and after (`.signature`) a run.
+        begin = max(0, run - 80)
+        space = _SPACE.search(text, run_end)
+        end = space.start() if space else len(text)
         for kind, hint, patterns, valid in _shapes():
-            if text.find(hint, start, end) < 0:
+            if text.find(hint, begin, end) < 0:
                 continue
-            # The one shape that goes by the words before it.
-            begin = max(0, start - 80) if kind == "aws-key" else start
             for pattern in patterns:
                 for match in pattern.finditer(text, begin, end):
-                    span = _whole_token(
-                        text, *match.span(1 if kind == "aws-key" and pattern.groups else 0), kind
-                    )
-                    if span and valid(match[0]):
-                        yield *span, kind
-
-
-def _long_words(text: str) -> Iterator[tuple[int, int]]:
-    """Where tokens may be: words of 20 characters of which 7 or more are capitals and digits."""
-    end = 0
-    for word in text.split():
-        if len(word) >= _SHORTEST_TOKEN:
-            start = text.index(word, end)
-            end = start + len(word)
-            if len(_CAPITAL_OR_DIGIT.findall(word)) >= 7 and _RUN.search(word):
-                yield start, end
+                    span = match.span(1 if kind == "aws-key" and pattern.groups else 0)
+                    whole = _whole_token(text, *span, kind)
+                    if whole and valid(match[0]):
+                        yield *whole, kind
 
 
 def _whole_token(text: str, start: int, end: int, kind: str) -> tuple[int, int] | None:
@@ -138,8 +134,6 @@ def _whole_token(text: str, start: int, end: int, kind: str) -> tuple[int, int] 
 
 def private_keys(text: str) -> Iterator[Found]:
     """Private keys in PEM or PGP armour from the first to the last line; a heading without a key is none."""
-    if "PRIVATE KEY" not in text:
-        return
     ends = [match.end() for match in _PEM_END.finditer(text)] + [len(text)]
     for match in _PEM.finditer(text):
         stop = ends[bisect_right(ends, match.end())] if match.end() < len(text) else len(text)

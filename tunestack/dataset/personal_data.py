@@ -58,18 +58,21 @@ PERSONAL_DATA = {
 # one pass of C: this is what a clean row costs.
 _DIGITS = b"0123456789"
 _CAPITALS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
-_SMALL = bytes(range(ord("a"), ord("z") + 1)) + b"-"
 _TO_SKELETON = bytes.maketrans(_DIGITS + _CAPITALS, b"0" * len(_DIGITS) + b"A" * len(_CAPITALS))
 _NOT_IN_SKELETON = bytes(set(range(256)) - {*_DIGITS, *_CAPITALS, *b".:"})
 # The shortest thing that is told by its digits alone, and the shortest IP address.
 _FEWEST_DIGITS = 7
 _FEWEST_DIGITS_OF_ADDRESS = 3
 # A token of 20 random letters and digits keeps 12 of them on average; fewer than 7 in 1 of 170.
-_TOKEN = re.compile(rb"[0A]{7}")
+_TOKEN = b"AAAAAAA"
 _ADDRESS = re.compile(rb"0\.0+\.0+\.0|0[0A]*:[0A:]*:")
-# The second looks: at a token with the words apart again, so that the capitals of several words are no run; at
-# a number without what stands between its digits.
-_WORDS = bytes(ord("A") if each in {*_DIGITS, *_CAPITALS} else 32 for each in range(256))
+# The second looks: for a token at runs of the characters that tokens are made of; for a number without what may
+# stand between its digits.
+_RUNS = bytes(
+    ord("A") if chr(each).isascii() and (chr(each).isalnum() or each in b"_-+/=") else 32
+    for each in range(256)
+)
+_LONG_RUN = b"A" * 20
 _BETWEEN_DIGITS = b" -.()/"
 
 
@@ -78,11 +81,12 @@ def search(text: str) -> list[Sighting]:
 
     Of two readings of the same characters the more certain one counts: a secret, then the order of PERSONAL_DATA.
     """
+    # Measured: `find` of bytes takes a third of the time of their `in`.
     plain = text.encode("latin-1", "replace")
     skeleton = plain.translate(_TO_SKELETON, _NOT_IN_SKELETON)
     digits = skeleton.count(b"0")
-    at = b"@" in plain
-    run = _TOKEN.search(skeleton) is not None
+    at = "@" in text
+    run = (skeleton.replace(b"0", b"A") if digits else skeleton).find(_TOKEN) >= 0
     if not run and not at and digits < _FEWEST_DIGITS_OF_ADDRESS:
         return []
     return _search(text, plain, skeleton, digits, at, run)
@@ -90,17 +94,18 @@ def search(text: str) -> list[Sighting]:
 
 def _search(text: str, plain: bytes, skeleton: bytes, digits: int, at: bool, run: bool) -> list[Sighting]:
     found: list[Sighting] = []
-    if run and b"AAAAAAA" in plain.translate(_WORDS, _SMALL):
+    if run and (runs := plain.translate(_RUNS)).find(_LONG_RUN) >= 0:
         credentials = _module("credentials")
-        _keep(found, credentials.private_keys(text), "secret")
-        _keep(found, credentials.tokens(text), "secret")
+        if "PRIVATE KEY" in text:
+            _keep(found, credentials.private_keys(text), "secret")
+        _keep(found, credentials.tokens(text, _long_runs(runs)), "secret")
     if at:
         if "://" in text:
             _keep(found, _module("credentials").passwords_in_addresses(text), "secret")
         _keep(found, _email_addresses(text), "personal-data")
     parts: list[tuple[int, int]] = []
     if digits >= _FEWEST_DIGITS:
-        together = b"0000000" in plain.translate(_TO_SKELETON, _BETWEEN_DIGITS)
+        together = plain.translate(_TO_SKELETON, _BETWEEN_DIGITS).find(b"0000000") >= 0
         numbers = _module("personal_numbers")
         if parts := numbers.places(text, skeleton, together):
             _keep(found, numbers.with_check_digits(text, parts), "personal-data")
@@ -115,6 +120,15 @@ def _search(text: str, plain: bytes, skeleton: bytes, digits: int, at: bool, run
 def _module(name: str) -> ModuleType:
     """A module of this package, imported when the first text needs it."""
     return import_module(f"tunestack.dataset.{name}")
+
+
+def _long_runs(runs: bytes) -> Iterator[tuple[int, int]]:
+    """Start and end of each run that is long enough for a token."""
+    at = runs.find(_LONG_RUN)
+    while at >= 0:
+        start, end = runs.rfind(b" ", 0, at) + 1, runs.find(b" ", at)
+        yield start, end if end >= 0 else len(runs)
+        at = runs.find(_LONG_RUN, end) if end >= 0 else -1
 
 
 def _keep(found: list[Sighting], more: Iterable[tuple[int, int, str]], code: str) -> None:
@@ -164,15 +178,17 @@ def _email_addresses(text: str) -> Iterator[tuple[int, int, str]]:
         at = text.find("@", at + 1)
 
 
-_IPV4 = re.compile(r"(?<![\w.\-])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\w\-]|\.[0-9])", re.ASCII)
-_IPV6 = re.compile(r"(?<![\w:.])[23][0-9A-Fa-f]{3}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:])", re.ASCII)
+# The look behind comes after the first character: so the search goes from digit to digit.
+_IPV4 = re.compile(r"[0-9](?<![\w.\-].)[0-9]{0,2}(?:\.[0-9]{1,3}){3}(?![\w\-]|\.[0-9])", re.ASCII)
+_IPV6 = re.compile(r"[23](?<![\w:.].)[0-9A-Fa-f]{3}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:])", re.ASCII)
 _VERSION = re.compile(r"(?i)(?:\bversions?|\brelease|\bbuild|\bv|§|\bsection|\bchapter)[\s.:=]*\Z")
 
 
 def _ip_addresses(text: str) -> Iterator[tuple[int, int, str]]:
     from ipaddress import ip_address
 
-    for pattern in (_IPV4, _IPV6):
+    patterns = (_IPV4, _IPV6) if "::" in text or text.count(":") >= 7 else (_IPV4,)
+    for pattern in patterns:
         for match in pattern.finditer(text):
             try:
                 address = ip_address(match[0])
@@ -191,12 +207,12 @@ def _ip_addresses(text: str) -> Iterator[tuple[int, int, str]]:
 def masked(text: str, sighting: Sighting) -> str:
     """What was seen, recognisable to whoever knows it and useless to others: `AKIA…7Q`.
 
-    Shows at most a quarter of it, and nothing of a password, of which nobody knows how long it is.
+    Shows at most a third of it, and nothing of a password, of which nobody knows how long it is.
     """
     seen = text[sighting.start : sighting.end]
     if len(seen) < 8 or sighting.kind == "password-in-address":
         return "…"
-    if sighting.code == "secret" and len(seen) >= 24:
+    if sighting.code == "secret" and len(seen) >= 20:
         return f"{seen[:4]}…{seen[-2:]}"
     return f"{seen[0]}…{seen[-1]}"
 

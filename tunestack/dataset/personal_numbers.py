@@ -7,7 +7,7 @@ Both are only asked about places that look like it, for asking takes 10 to 300 Â
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
 
@@ -118,32 +118,41 @@ def _identity_numbers(text: str, part: int, part_end: int) -> Iterator[Found]:
 
 def _valid(module: str, number: str) -> bool:
     """Whether a module of python-stdnum takes the number."""
-    return bool(import_module(f"stdnum.{module}").is_valid(number))
+    return _validator(module)(number)
+
+
+@cache
+def _validator(module: str) -> Callable[[str], bool]:
+    validator: Callable[[str], bool] = import_module(f"stdnum.{module}").is_valid
+    return validator
 
 
 def phone_numbers(text: str, parts: list[tuple[int, int]]) -> Iterator[Found]:
     """Start, end and kind of each phone number in these parts of the text."""
     for part, part_end in parts:
         for match in _PHONE.finditer(text, part, part_end):
-            digits = _NO_DIGIT.sub("", match[0])
-            if _FICTION.fullmatch(digits) or _valid("isbn", digits):
-                continue
             if _is_phone_number(match[0]):
                 yield *match.span(), "phone-number"
 
 
 def _is_phone_number(number: str) -> bool:
-    from phonenumbers import Leniency, NumberParseException, PhoneNumberMatcher, is_valid_number, parse
-
+    digits = _NO_DIGIT.sub("", number)
     regions: tuple[str | None, ...]
     if "+" in number:
-        regions, leniency = (None,), Leniency.VALID
-    elif number.isdigit():
+        regions, exact = (None,), False
+    elif len(digits) == len(number):
         return False
-    elif number.lstrip("(").startswith("0"):
-        regions, leniency = _REGIONS_WITH_ZERO, Leniency.STRICT_GROUPING
+    elif digits[0] == "0":
+        regions, exact = _REGIONS_WITH_ZERO, True
+    elif len(digits) == 10 or (len(digits) == 11 and digits[0] == "1"):
+        regions, exact = ("US",), True
     else:
-        regions, leniency = ("US",), Leniency.STRICT_GROUPING
+        return False
+    if _FICTION.fullmatch(digits) or _valid("isbn", digits):
+        return False
+    from phonenumbers import Leniency, NumberParseException, PhoneNumberMatcher, is_valid_number, parse
+
+    leniency = Leniency.STRICT_GROUPING if exact else Leniency.VALID
     for region in regions:
         try:
             if not is_valid_number(parse(number, region)):

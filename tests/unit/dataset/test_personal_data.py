@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import random
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tunestack.dataset.personal_data import PERSONAL_DATA, search
+from tunestack.dataset import credentials
+from tunestack.dataset.personal_data import PERSONAL_DATA, excerpt, fix, masked, message, search
 
 # Put together here, so that no scanner takes this file for a leak.
 AWS = "AKIA" + "Z7Q2MXN4PLV5TK3R"
@@ -116,3 +121,110 @@ def test_what_is_planted_is_found_at_its_place(kind: str, marked: str) -> None:
 @pytest.mark.parametrize("text", CLEAN, ids=lambda value: value[:30])
 def test_what_only_looks_like_it_is_let_be(text: str) -> None:
     assert [(one.kind, text[one.start : one.end]) for one in search(text)] == []
+
+
+def planted(text: str) -> str:
+    return text.replace("«", "").replace("»", "")
+
+
+def test_all_of_them_are_found_in_one_text() -> None:
+    everything = "\n".join(planted(text) for kind, text in FOUND if "service-account" not in kind)
+    kinds = [one.kind for one in search(everything)]
+    assert kinds == [kind for kind, _ in FOUND if "service-account" not in kind]
+
+
+@pytest.mark.parametrize(("kind", "marked"), FOUND, ids=lambda value: value[:30])
+def test_what_is_found_is_never_told(kind: str, marked: str) -> None:
+    text = planted(marked)
+    seen = marked[marked.index("«") + 1 : marked.index("»")]
+    sightings = search(text)
+    for told in (
+        message(text, sightings[0]),
+        fix(text, sightings[0]),
+        excerpt(text, sightings[0], sightings),
+    ):
+        # No piece of it that could be searched for or guessed from, of which the mask shows at most four.
+        pieces = {seen[at : at + 6] for at in range(4, len(seen) - 5)} or {seen}
+        assert not {
+            piece for piece in pieces if piece in told.replace(kind, "").replace(kind.replace("-", " "), "")
+        }
+        assert "\n" not in told
+
+
+def test_a_mask_shows_the_ends_of_what_is_long_and_nothing_of_a_password() -> None:
+    assert masked(AWS, search(AWS)[0]) == "AKIA…3R"
+    assert masked(GITHUB, search(GITHUB)[0]) == "ghp_…A2"
+    address = "redis://:x@h and ftp://ann:hunter2hunter2hunter2hunter2@corp.io/"
+    assert [masked(address, one) for one in search(address) if one.code == "secret"] == ["…"]
+
+
+def test_an_excerpt_masks_whatever_else_stands_around() -> None:
+    text = "From ann.miller@corp.io and +1 650 253 0000: my card is 4111 1111 1111 1111, thanks for asking about it"
+    sightings = search(text)
+    assert [one.kind for one in sightings] == ["email-address", "phone-number", "payment-card"]
+    assert excerpt(text, sightings[1], sightings) == "… a…o and +…0: my card is 4…1…"
+
+
+# --- for any text --------------------------------------------------------------------------------------------
+
+pieces = st.one_of(
+    st.sampled_from([planted(text) for _, text in FOUND] + CLEAN),
+    st.text(max_size=30),
+    st.text("0123456789 -.()+/:", max_size=30),
+    st.text("ABCDEF0123456789abcdef:_@.eyJAKIA-", max_size=60),
+    st.sampled_from(["-----BEGIN PRIVATE KEY-----", "://a:b@c.de", "@", "eyJ", "AKIA", "\ud800", "\0"]),
+)
+texts = st.lists(pieces, max_size=6).map("".join)
+
+
+@given(texts)
+def test_search_never_raises_and_its_spans_lie_in_the_text(text: str) -> None:
+    sightings = search(text)
+    at = 0
+    for one in sightings:
+        assert at <= one.start < one.end <= len(text)
+        at = one.end
+        assert one.kind in (PERSONAL_DATA if one.code == "personal-data" else credentials.KINDS)
+        assert message(text, one)
+        assert excerpt(text, one, sightings)
+
+
+@given(
+    st.text(st.characters(codec="utf-8"), max_size=60),
+    st.sampled_from(FOUND),
+    st.text("é 日\nx.", max_size=60),
+)
+def test_what_stands_around_hides_nothing(before: str, planting: tuple[str, str], after: str) -> None:
+    kind, marked = planting
+    if kind == "google-service-account-key":
+        return
+    text = f"{before} \n{planted(marked)} \n{after}"
+    start = len(before) + 2 + marked.index("«")
+    if any(one.start < start < one.end for one in search(before)):
+        return
+    assert (start, kind) in {(one.start, one.kind) for one in search(text)}
+
+
+def random_token(choose: random.Random, shape: str) -> str:
+    """A token of a shape such as `ghp_{36}`: so many random letters and digits in the place of the braces."""
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+    return re.sub(r"\{(\d+)\}", lambda size: "".join(choose.choices(alphabet, k=int(size[1]))), shape)
+
+
+def test_nearly_every_token_of_random_letters_is_found() -> None:
+    choose = random.Random(4)
+    shapes = [
+        "ghp_{36}",
+        "AIza{35}",
+        "sk_live_{24}",
+        "glpat-{20}",
+        "npm: //r/:_authToken=npm_{36}",
+        "hf_{34}",
+    ]
+    shapes += ["SG.{22}.{43}", "GOCSPX-{28}", "sk-{20}T3BlbkFJ{20}"]
+    found = sum(
+        [one.code for one in search(f"It is {random_token(choose, choose.choice(shapes))}, keep it.")]
+        == ["secret"]
+        for _ in range(2_000)
+    )
+    assert found >= 0.995 * 2_000
