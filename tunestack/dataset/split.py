@@ -13,8 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import xxhash
 
+from tunestack.dataset.findings import Finding
+
 if TYPE_CHECKING:
     import numpy
+
+    from tunestack.catalog.limits import Limits
 
 # Part of the split's definition: another key is another split of every dataset.
 SPLIT_KEY = 0x74756E65_73706C31  # "tunespl1"
@@ -113,6 +117,30 @@ def _shares(sizes: Mapping[str, int], count: int) -> dict[str, int]:
     for name in by_remainder[: count - sum(shares.values())]:
         shares[name] += 1
     return shares
+
+
+def split_finding(
+    limits: Limits, rows: int, count: int, file: str, line: int = 0, column: int = 0
+) -> Finding | None:
+    """What is wrong with validating on ``count`` of ``rows`` rows; the place is that of `split.validation`.
+
+    A number that the service would refuse is refused here and never cut to what it takes: whoever asked for more
+    shall know that there is less. No limit is made up where none is known.
+    """
+    from tunestack.catalog.limits import validation_limit
+
+    most = validation_limit(limits, rows)
+    if count >= max(rows, 1):
+        message = f"{count:,} rows to validate on leave none of the {rows:,} to train on"
+        return Finding(file, line, column, "split-too-large", "", message, "validate on fewer")
+    if count <= most:
+        return None
+    source = limits.rows_source
+    message = (
+        f"{count:,} rows to validate on; {limits.family} takes at most {most:,} of {rows:,} "
+        f"({source.where}, checked {source.checked}{'' if source.verified else ', secondary source'})"
+    )
+    return Finding(file, line, column, "split-too-large", "", message, f"write `validation: {most}`")
 
 
 def validation_prompts(prompts: Sequence[str], count: int, strata: Sequence[str] | None = None) -> set[str]:

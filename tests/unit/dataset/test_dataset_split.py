@@ -8,13 +8,15 @@ import sys
 from array import array
 from collections import Counter
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tunestack.catalog.limits import LIMITS, Validation, find_limits, validation_limit
 from tunestack.dataset import split
-from tunestack.dataset.split import prompt_hash, validation_hashes
+from tunestack.dataset.split import prompt_hash, split_finding, validation_hashes
 
 distinct = st.lists(st.text(max_size=8), unique=True, max_size=60)
 repeated = st.lists(st.tuples(st.text("ab", max_size=3), st.sampled_from("xyz")), max_size=60)
@@ -118,3 +120,30 @@ def test_a_small_split_does_not_wait_for_numpy() -> None:
         "validation_hashes(range(1000), 5); sys.exit('numpy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+GEMINI = find_limits(None, "gemini")
+UNKNOWN = msgspec.structs.replace(LIMITS[0], validation=Validation())
+
+
+@given(st.integers(0, 30_000), st.integers(0, 9_000))
+def test_what_is_accepted_leaves_rows_to_train_on_and_the_service_takes_it(rows: int, count: int) -> None:
+    assert GEMINI is not None
+    found = split_finding(GEMINI, rows, count, "dataset.yaml", 11, 21)
+    fits = count < max(rows, 1) and count <= validation_limit(GEMINI, rows)
+    assert (found is None) == fits
+    assert found is None or (found.code, found.where) == ("split-too-large", "dataset.yaml:11:21")
+
+
+def test_a_number_above_the_limit_is_told_with_the_limit_and_its_source() -> None:
+    assert GEMINI is not None
+    found = split_finding(GEMINI, 100_000, 6_000, "dataset.yaml")
+    assert found is not None
+    assert "6,000 rows to validate on" in found.message
+    assert "at most 5,000" in found.message
+    assert GEMINI.rows_source.where in found.message
+    assert found.fix == "write `validation: 5000`"
+
+
+def test_no_limit_is_made_up_where_none_is_known() -> None:
+    assert split_finding(UNKNOWN, 100_000, 60_000, "dataset.yaml") is None
