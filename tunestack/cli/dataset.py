@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tunestack.dataset import Report
+    from tunestack.dataset import CompiledDataset, Report
+    from tunestack.dataset.fix import Patch
 
 EXAMPLES = """\
 examples:
@@ -217,12 +218,61 @@ def _column(text: str) -> tuple[str, str]:
 
 def _check(arguments: argparse.Namespace) -> int:
     from tunestack.dataset import json_report, terminal_report
+    from tunestack.dataset.report import counted
 
     report = _report(arguments)
     if arguments.html:
         _write_page(report, arguments)
-    _say(arguments, lambda: json_report(report), lambda: terminal_report(report))
+    patches = _patches(report) if arguments.fix else []
+
+    def document() -> dict[str, Any]:
+        return json_report(report) | (
+            {
+                "patches": [
+                    {
+                        "file": patch.file,
+                        "patch": str(patch.path),
+                        "command": patch.command,
+                        "fixed": len(patch.fixed),
+                        "remaining": len(patch.remaining),
+                    }
+                    for patch in patches
+                ]
+            }
+            if arguments.fix
+            else {}
+        )
+
+    def text() -> str:
+        told = [terminal_report(report)]
+        for patch in patches:
+            told += [
+                "",
+                f"{patch.path} mends {counted(len(patch.fixed), 'finding')}:",
+                "",
+                str(patch).rstrip("\n"),
+            ]
+            told += ["", f"Read it, then apply it: {patch.command}"]
+        if arguments.fix and not report.good and not patches:
+            told += ["", "Nothing of this can be mended mechanically: there is no patch."]
+        return "\n".join(told)
+
+    _say(arguments, document, text)
     return 0 if report.good else 1
+
+
+def _patches(report: Report) -> list[Patch]:
+    """For each file with findings that leave no doubt what was meant: the patch, written beside it."""
+    from tunestack.dataset.fix import fixes
+    from tunestack.dataset.sources import open_source
+
+    written = []
+    for name in sorted({found.file for found in report.findings}):
+        patch = fixes(report.findings, open_source(name))
+        if patch.diff:
+            patch.write()
+            written.append(patch)
+    return written
 
 
 def _stats(arguments: argparse.Namespace) -> int:
@@ -241,33 +291,96 @@ def _stats(arguments: argparse.Namespace) -> int:
 
 
 def _compile(arguments: argparse.Namespace) -> int:
-    import json
+    from tunestack.dataset import DatasetRefused, Report
 
-    from tunestack.dataset import compile_dataset
-
+    refused = Report()
+    documents: list[dict[str, Any]] = []
     for folder in arguments.folder:
-        compiled = compile_dataset(folder, arguments.output)
-        files = compiled.files
-        if arguments.json:
-            document = {
+        try:
+            compiled = (
+                _checked_against_lock(folder, arguments) if arguments.check else _compiled(folder, arguments)
+            )
+        except DatasetRefused as error:
+            refused.merge(error.report)
+            continue
+        documents.append(
+            {
                 "name": compiled.name,
                 "digest": compiled.digest,
+                "format": compiled.format,
                 "files": {
-                    name: {
-                        "path": str(file.path),
+                    part: {
+                        "path": None if file.path is None or arguments.check else str(file.path),
+                        "uri": file.uri,
+                        "generation": file.generation,
                         "rows": file.rows,
+                        "bytes": file.bytes,
                         "digest": file.digest,
                         "crc32c": file.crc32c,
                     }
-                    for name, file in files.items()
+                    for part, file in compiled.files.items()
                 },
             }
-            print(json.dumps(document, indent=2))
-            continue
-        print(f"{compiled.name}  digest {compiled.digest[:16]}")
-        for name, file in files.items():
-            print(f"  {name:<20} {file.rows:>6} rows  {file.bytes:>8} bytes  {file.path}")
-    return 0
+        )
+    _say(
+        arguments, lambda: _compiled_document(documents, refused), lambda: _compiled_text(documents, refused)
+    )
+    return 0 if refused.good else 1
+
+
+def _compiled(folder: Path, arguments: argparse.Namespace) -> CompiledDataset:
+    from tunestack.dataset import compile_dataset
+    from tunestack.dataset.lock import lock_of, write_lock
+
+    compiled = compile_dataset(folder, arguments.output, arguments.format)
+    if arguments.format is None:  # the lock is of the dataset as it is declared
+        write_lock(folder, lock_of(folder, compiled))
+    if arguments.upload:
+        from tunestack.dataset.upload import upload_dataset
+
+        compiled = upload_dataset(compiled, arguments.upload)
+    return compiled
+
+
+def _checked_against_lock(folder: Path, arguments: argparse.Namespace) -> CompiledDataset:
+    """Compiled to a place that is gone afterwards. Raises TunestackError where the lock says something else."""
+    import tempfile
+
+    from tunestack.dataset import compile_dataset
+    from tunestack.dataset.lock import LOCK_FILE, lock_of, read_lock, stale
+    from tunestack.spec.errors import Problem, TunestackError
+
+    lock = read_lock(folder)
+    with tempfile.TemporaryDirectory() as aside:
+        compiled = compile_dataset(folder, Path(aside), arguments.format)
+        now = lock_of(folder, compiled)
+    if lock is None:
+        fix = f"tunestack dataset compile {folder}, and commit the lock"
+        raise TunestackError(Problem("lock-stale", "there is no lock", str(folder / LOCK_FILE), fix=fix))
+    if problems := stale(folder, lock, now):
+        raise TunestackError(*problems)
+    return compiled
+
+
+def _compiled_document(documents: list[dict[str, Any]], refused: Report) -> dict[str, Any]:
+    from tunestack.dataset import json_report
+
+    return {"datasets": documents} | ({} if refused.good else {"refused": json_report(refused)})
+
+
+def _compiled_text(documents: list[dict[str, Any]], refused: Report) -> str:
+    from tunestack.dataset import terminal_report
+
+    lines = []
+    for document in documents:
+        lines.append(f"{document['name']} · {document['format']} · digest {document['digest'][:16]}")
+        width = max(map(len, document["files"]))
+        folders = {str(Path(file["path"]).parent) for file in document["files"].values() if file["path"]}
+        for part, file in document["files"].items():
+            where = f"  {file['uri']}#{file['generation']}" if file["uri"] else ""
+            lines.append(f"  {part:<{width}}  {file['rows']:>9,} rows  {file['bytes']:>13,} bytes{where}")
+        lines += [f"  in {folder}" for folder in sorted(folders)]
+    return "\n".join(lines if refused.good else [*lines, *[""] * bool(lines), terminal_report(refused)])
 
 
 def _split(arguments: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tunestack.dataset.findings import CODES, Finding
 from tunestack.dataset.histogram import HEIGHT, WIDTH, charts
-from tunestack.dataset.report import FAMILIES, Report, by_code, by_part, counted, verdict
+from tunestack.dataset.report import FAMILIES, Report, by_code, by_part, counted, label_counts, verdict
 from tunestack.dataset.row_texts import Place, RowText
 
 if TYPE_CHECKING:
@@ -92,17 +92,11 @@ def _measured(report: Report) -> list[str]:
 
 
 def _balances(report: Report) -> Iterator[tuple[str, list[tuple[str, int, float]]]]:
-    """Each part's labels with their rows and shares, the most frequent first."""
+    """Each part's labels with their rows and shares."""
     for part, statistics in by_part(report):
-        if statistics.labels:
-            total = statistics.labels.total()
-            yield (
-                part,
-                [
-                    (label, rows, rows / total)
-                    for label, rows in sorted(statistics.labels.items(), key=lambda item: (-item[1], item[0]))
-                ],
-            )
+        if labels := label_counts(statistics):
+            total = sum(labels.values())
+            yield part, [(label, rows, rows / total) for label, rows in labels.items()]
 
 
 class WorstRow(NamedTuple):

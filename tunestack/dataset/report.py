@@ -189,6 +189,14 @@ def by_part(report: Report) -> list[tuple[str, Statistics]]:
     return sorted(report.statistics.items(), key=lambda item: (first.get(item[0], 2), item[0]))
 
 
+def label_counts(statistics: Statistics) -> dict[str, int]:
+    """Rows by label, the most frequent first; nothing where answers hardly repeat and so are no labels."""
+    labels = statistics.labels or {}
+    if 2 * len(labels) > statistics.rows:
+        return {}
+    return dict(sorted(labels.items(), key=lambda item: (-item[1], item[0])))
+
+
 def counted(number: int, noun: str) -> str:
     """`1 row`, `1,200 rows`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
@@ -237,9 +245,9 @@ def _figures(report: Report) -> Iterator[str]:
             for name, histogram in sorted(statistics.lengths.items(), key=lambda item: item[0] != "prompt")
         )
         yield f"  {part:<{width}}  {counted(statistics.rows, 'row')}{' · ' * bool(lengths)}{lengths}"
-        if statistics.labels and statistics.rows:
+        if labels := label_counts(statistics):
             yield f"  {'':<{width}}  labels: " + ", ".join(
-                f"{label} {rows:,}" for label, rows in sorted(statistics.labels.items())
+                f"{label} {rows:,}" for label, rows in labels.items()
             )
         if part in report.tokens:
             yield f"  {'':<{width}}  {report.tokens[part]}"

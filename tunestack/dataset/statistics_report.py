@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from tunestack.dataset.report import Report, by_part, counted
+from tunestack.dataset.report import Report, by_part, counted, label_counts
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _WIDTH = 24
@@ -42,11 +42,11 @@ def _lines(report: Report) -> Iterator[str]:
                 f"  {name:<{width}}  {min(histogram):>8,}  {statistics.quantile(name, 0.5):>8,}  "
                 f"{statistics.quantile(name, 0.95):>8,}  {max(histogram):>8,}  {total:>12,}  {sparkline(histogram)}"
             ).rstrip()
-        if statistics.labels:
-            labelled = statistics.labels.total()
-            width = max(map(len, ["labels", *statistics.labels]))
+        if labels := label_counts(statistics):
+            labelled = sum(labels.values())
+            width = max(map(len, ["labels", *labels]))
             yield f"  {'labels':<{width}}  {'rows':>8}  {'share':>8}"
-            for label, rows in sorted(statistics.labels.items(), key=lambda item: (-item[1], item[0])):
+            for label, rows in labels.items():
                 yield f"  {label:<{width}}  {rows:>8,}  {rows / labelled:>8.1%}  {'█' * round(24 * rows / labelled)}"
         if part in report.tokens:
             yield f"  {report.tokens[part]}"

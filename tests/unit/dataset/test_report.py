@@ -72,7 +72,7 @@ def test_of_a_good_dataset_a_few_lines_say_what_it_consists_of() -> None:
         == f"""\
 The dataset is good: nothing was found.
   train       100 rows · prompt 12 characters (p95 40, longest 800), answer 3 characters (p95 3, longest 3)
-              labels: dry 40, wet 60
+              labels: wet 60, dry 40
               {TokenTotal(812, 0, 3_200, "estimated")}
   validation  10 rows · prompt 12 characters (p95 12, longest 12)
   rules       112 rows in, 110 out; dropped: duplicate-row 2; repaired: strip 1
