@@ -77,7 +77,7 @@ def test_findings_end_with_1_and_a_file_that_is_not_there_with_2(
 ) -> None:
     (here / "rows.jsonl").write_text(GOOD + BAD)
     assert called("check", "rows.jsonl") == 1
-    assert "rows.jsonl:2:45  $.output_text  `output_text` is a number, not text" in capsys.readouterr().out
+    assert "rows.jsonl:2:46  $.output_text  `output_text` is a number, not text" in capsys.readouterr().out
     assert called("check", "absent.jsonl") == 2
     shown = capsys.readouterr()
     assert shown.out == ""
