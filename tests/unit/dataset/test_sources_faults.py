@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunestack.dataset.findings import CODES
-from tunestack.dataset.sources import json_list, open_source
+from tunestack.dataset.sources import json_lines, json_list, open_source
 from tunestack.dataset.sources.source import SourceFault
 from tunestack.spec.errors import TunestackError
 
@@ -147,6 +147,21 @@ def test_bytes_that_are_no_utf_8_and_a_byte_order_mark_come_through(tmp_path: Pa
     records, faults, _ = read(tmp_path / "rows.jsonl", content)
     assert b"".join(text for _, text in records) == content
     assert faults == []
+
+
+@pytest.mark.parametrize("packing", ["", ".gz"])
+def test_a_line_that_never_ends_is_told_before_it_fills_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packing: str
+) -> None:
+    monkeypatch.setattr(json_lines, "MOST_LINE_BYTES", 1 << 20)
+    content = GOOD * 7 + b'{"text": "' + b"x" * (2 << 20) + b'"}\n' + GOOD
+    records, faults, _ = read(
+        tmp_path / f"rows.jsonl{packing}", gzip.compress(content) if packing else content
+    )
+    assert (len(records), faults) == (7, [("not-json-lines", 8, 1)])
+    long = GOOD * 7 + b'{"text": "' + b"x" * (1 << 19) + b'"}\n' + GOOD
+    records, faults, _ = read(tmp_path / f"rows.jsonl{packing}", gzip.compress(long) if packing else long)
+    assert (len(records), faults) == (9, [])
 
 
 # --- compression ---------------------------------------------------------------------------------------------

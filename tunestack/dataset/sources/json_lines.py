@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BufferedReader, BytesIO
 from itertools import islice
 
 from tunestack.dataset.sources.content import Content, LocalFile, fault_of
 from tunestack.dataset.sources.detection import refuse_other_than_json
 from tunestack.dataset.sources.sequential import parts
-from tunestack.dataset.sources.source import BLOCK_BYTES, Block, Chunk, SourceDigests
+from tunestack.dataset.sources.source import BLOCK_BYTES, Block, Chunk, SourceDigests, SourceFault
+
+# A line that goes on for so long after its block is no record of any service; it would not fit the memory.
+MOST_LINE_BYTES = 64 << 20
+_PEEK_BYTES = 64 << 10
 
 
 @dataclass(frozen=True)
@@ -29,21 +34,44 @@ class JsonLines:
         with self.content.open() as stream:
             refuse_other_than_json(stream.peek(4096)[:4096])
             if isinstance(self.content, LocalFile):
-                end = self.content.path.stat().st_size
-                for number, start in enumerate(range(0, end, size)):
-                    yield Block(self, number, start, min(start + size, end))
-                return
-            number = start = lines = 0
-            while texts := stream.readlines(size):
-                fault = fault_of(stream)
-                if fault and not texts[-1].endswith(b"\n"):
-                    del texts[-1]  # it was cut off where the stream was: no defect of its own
-                end = start + sum(map(len, texts))
-                yield Block(self, number, start, end, Chunk(texts, range(1, len(texts) + 1)))
-                number, start, lines = number + 1, end, lines + len(texts)
-            if fault := fault_of(stream):
-                fault.line = lines + 1
-                raise fault
+                yield from self._ranges(stream, self.content.path.stat().st_size, size)
+            else:
+                yield from self._lines(stream, size)
+
+    def _ranges(self, stream: BufferedReader, bytes_: int, size: int) -> Iterator[Block]:
+        for number, start in enumerate(range(0, bytes_, size)):
+            end = min(start + size, bytes_)
+            stream.seek(end - 1)
+            for _ in range(0, MOST_LINE_BYTES, _PEEK_BYTES):
+                # Whoever does the block reads on to the end of its last line, so that line has to end.
+                if not (piece := stream.read(_PEEK_BYTES)) or b"\n" in piece:
+                    break
+            else:
+                stream.seek(start)
+                if before := stream.read(end - start).rfind(b"\n") + 1:
+                    yield Block(self, number, start, start + before)
+                stream.seek(0)
+                raise _too_long(
+                    1 + sum(stream.read(min(size, end - at)).count(b"\n") for at in range(0, end, size))
+                )
+            yield Block(self, number, start, end)
+
+    def _lines(self, stream: BufferedReader, size: int) -> Iterator[Block]:
+        number = start = lines = 0
+        while piece := stream.read(size):
+            piece += stream.readline(MOST_LINE_BYTES)
+            texts = BytesIO(piece).readlines()
+            too_long = len(piece) == size + MOST_LINE_BYTES and not piece.endswith(b"\n")
+            if too_long or (fault_of(stream) and not piece.endswith(b"\n")):
+                del texts[-1]  # it was cut off where the stream was: no defect of its own
+            end = start + len(piece)
+            yield Block(self, number, start, end, Chunk(texts, range(1, len(texts) + 1)))
+            number, start, lines = number + 1, end, lines + len(texts)
+            if too_long:
+                raise _too_long(lines + 1)
+        if fault := fault_of(stream):
+            fault.line = lines + 1
+            raise fault
 
     def chunks(self, block: Block, records: int = 128) -> Iterator[Chunk]:
         """A block owns the lines that start in it, so that each line is in exactly one block."""
@@ -75,3 +103,8 @@ class JsonLines:
     def digests(self) -> SourceDigests:
         """Of the bytes as they lie there."""
         return self.content.digests()
+
+
+def _too_long(line: int) -> SourceFault:
+    message = f"a line is longer than {MOST_LINE_BYTES >> 20} MiB"
+    return SourceFault("not-json-lines", message, "one record a line: jq -c .", line)
