@@ -26,7 +26,8 @@ def read_held_out(name: str, uri: str, digest: str, content: bytes) -> HeldOutSe
         )
     rows = tuple(
         _row(uri, number, line)
-        for number, line in enumerate(content.decode().splitlines(), 1)
+        # A line separator (U+2028) ends no line of JSON Lines: it may stand in a text as it is.
+        for number, line in enumerate(content.decode().split("\n"), 1)
         if line.strip()
     )
     if not rows:

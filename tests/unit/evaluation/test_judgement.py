@@ -126,6 +126,12 @@ def test_held_out_rows_are_read_with_all_their_references() -> None:
     assert found.rows == (HeldOutRow("p", ("a", "b")), HeldOutRow("q", ("c",)))
 
 
+def test_a_separator_within_a_text_ends_no_row() -> None:
+    content = '{"input_text": "p\u2028\u0085q", "output_text": "a"}\n'.encode()
+    found = read_held_out("s", "gs://b/s", blake3(content).hexdigest(), content)
+    assert found.rows == (HeldOutRow("p\u2028\u0085q", ("a",)),)
+
+
 @pytest.mark.parametrize(
     ("content", "place"),
     [

@@ -86,6 +86,12 @@ def test_sampling_is_reproducible_and_is_not_greedy(model, prompts):
     assert sampled(0) != sampled(1)
 
 
+def test_a_separator_within_a_text_ends_no_row(tmp_path):
+    file = tmp_path / "train.jsonl"
+    file.write_text('{"input_text": "p\u2028\u0085q", "output_text": "a"}\n', encoding="utf-8")
+    assert [row.input_text for row in read_examples(file)] == ["p\u2028\u0085q"]
+
+
 def test_an_adapter_replies_as_it_was_trained_and_the_base_stays_itself(tiny_base, adapter, rows_files):
     rows = read_examples(rows_files[0])
     asked = {"prompts": [row.input_text for row in rows], "max_output_tokens": 16}

@@ -40,13 +40,14 @@ def read_examples(path: Path) -> list[Example]:
     Needs no library, so that a bad file is reported before seconds of imports.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines: a line separator (U+2028) may stand in a text as it is.
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except FileNotFoundError:
         raise TrainerError(f"{path}: there is no such file") from None
     except UnicodeDecodeError as error:
         raise TrainerError(f"{path}: not UTF-8: {error}") from None
     examples = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines if lines != [""] else [], 1):
         where = f"{path}:{number}"
         try:
             record = json.loads(line)
