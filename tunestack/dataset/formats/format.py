@@ -55,12 +55,15 @@ class Facts(NamedTuple):
     itself where that is all there is, else compact JSON of context and turns; the same in every format.
     ``answers``, one a line: what the model shall answer, in a canonical form (of a preference the preferred and
     the other one, as compact JSON); "" for prompts alone. ``labels``: what class balance is counted on, of the
-    lines that have a single text as the answer; an empty list where the format has none.
+    lines that have a single text as the answer; an empty list where the format has none. ``subjects``, one a
+    line, of preferences: the two candidates in an order of their own. Only what is said of the same two can
+    contradict each other there; of the other formats (empty) a prompt has one answer.
     """
 
     prompts: list[str]
     answers: list[str]
     labels: list[str]
+    subjects: Sequence[str] = ()
 
 
 class Format(Protocol):

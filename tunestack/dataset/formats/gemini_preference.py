@@ -99,7 +99,10 @@ class GeminiPreference:
             )
             for line in lines
         ]
-        return Facts(prompts, answers, [])
+        subjects = [
+            canonical(sorted(text_of(each.completion.parts) for each in line.completions)) for line in lines
+        ]
+        return Facts(prompts, answers, [], subjects)
 
     def lengths(self, lines: Sequence[Line]) -> dict[str, list[int]]:
         """Of the prompt with its system instruction, and of the two completions."""

@@ -67,7 +67,8 @@ class RlhfPreference:
             )
             for line in lines
         ]
-        return Facts([prompt_of(line) for line in lines], answers, [])
+        subjects = [canonical(sorted((line.candidate_0, line.candidate_1))) for line in lines]
+        return Facts([prompt_of(line) for line in lines], answers, [], subjects)
 
     def lengths(self, lines: Sequence[Line]) -> dict[str, list[int]]:
         """Of the prompt with its context, and of the two candidates."""
