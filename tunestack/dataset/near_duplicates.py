@@ -39,7 +39,8 @@ _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
     "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
-_ASCII_WORD = re.compile(r"\w+")
+# Of ASCII text the same words as `\w+` finds, in half the time.
+_ASCII_APART = "".join(chr(each) if chr(each).isalnum() or chr(each) == "_" else " " for each in range(128))
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 
 
@@ -58,7 +59,7 @@ def shingles(text: str) -> frozenset[str]:
     A text without any word has none, and is near to nothing.
     """
     folded = text.casefold()
-    words = (_ASCII_WORD if folded.isascii() else _WORD).findall(folded)
+    words = folded.translate(_ASCII_APART).split() if folded.isascii() else _WORD.findall(folded)
     if len(words) <= WORDS:
         return frozenset([" ".join(words)] if words else [])
     return frozenset(map(" ".join, zip(*(words[start:] for start in range(WORDS)), strict=False)))
