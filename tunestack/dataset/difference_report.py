@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import takewhile
 from typing import Any
 
 from tunestack.dataset.difference import KINDS, ChangedRow, DatasetDifference, Kind
 from tunestack.dataset.findings import quoted
+from tunestack.dataset.prompts_shown import common_lines, own_part
 
 # Characters of a prompt or an answer that are shown.
 _SHOWN = 60
@@ -62,7 +62,8 @@ def _lines(difference: DatasetDifference) -> Iterator[str]:
             else "The lock is of this dataset."
         )
         return
-    start, end = _common(difference)
+    shown = [row.prompt for rows in difference.examples.values() for row in rows]
+    start, end = common_lines([*difference.sample, *shown])
     for kind in KINDS:
         if difference.counts[kind]:
             yield ""
@@ -79,8 +80,7 @@ def _lines(difference: DatasetDifference) -> Iterator[str]:
 
 def _shown(row: ChangedRow, kind: Kind, start: int, end: int) -> Iterator[str]:
     place = row.new if row.new is not None else row.old
-    middle = row.prompt[start : len(row.prompt) - end] or row.prompt
-    text = quoted(middle.strip(), _SHOWN)
+    text = quoted(own_part(row.prompt, start, end), _SHOWN)
     if kind == "moved":
         yield f"  {row.old} → {row.new}  {text}"
         return
@@ -106,22 +106,6 @@ def _consists_of(difference: DatasetDifference, kind: Kind) -> str:
     ]
     more = len(ordered) - len(told)
     return ": " + ", ".join(told) + (f" and {more} more" if more else "")
-
-
-def _common(difference: DatasetDifference) -> tuple[int, int]:
-    """How many characters all prompts begin and end with, in whole lines: a template's words tell no rows apart."""
-    prompts = [*difference.sample, *(row.prompt for rows in difference.examples.values() for row in rows)]
-    if len(set(prompts)) < 2:
-        return 0, 0
-    start = prompts[0][: _same_start(prompts)].rfind("\n") + 1
-    backwards = [prompt[start:][::-1] for prompt in prompts]
-    return start, backwards[0][: _same_start(backwards)].rfind("\n") + 1
-
-
-def _same_start(texts: list[str]) -> int:
-    # What the first and the last in order have in common, all between them have.
-    pairs = zip(min(texts), max(texts), strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _of_locks(difference: DatasetDifference) -> bool:
