@@ -217,7 +217,7 @@ def test_ratings_of_one_prompt_become_pairs_with_their_votes_and_models(tmp_path
     )
     (record,) = records
     winner = record["choice"]
-    assert (record["prompt"], record["evidence"]) == ("Say hi.", "ratings")
+    assert (record["prompt"], record["evidence"]) == ([{"role": "user", "content": "Say hi."}], "ratings")
     assert (record[f"candidate_{winner}"], record[f"candidate_{1 - winner}"]) == ("Hi!", "Go away.")
     assert (record[f"score_{winner}"], record[f"score_{1 - winner}"]) == (4.5, 1.0)
     assert (record[f"models_{winner}"], record[f"models_{1 - winner}"]) == (
@@ -365,7 +365,7 @@ def test_a_table_of_cells_is_a_log(tmp_path: Path) -> None:
     log.write_text('prompt,response,rating\n"Say ""hi"".",Hi!,5\n"Say ""hi"".","What,\nwhat?",1.5\n')
     collect([log], tmp_path / "out")
     (record,) = read_lines(tmp_path / "out" / "records.jsonl")
-    assert record["prompt"] == 'Say "hi".'
+    assert record["prompt"][0]["content"] == 'Say "hi".'
     assert preferred([record]) == {("Hi!", "What,\nwhat?")}
 
 

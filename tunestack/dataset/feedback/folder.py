@@ -100,9 +100,8 @@ def write_folder(
 def _files(
     pairs: Sequence[Pair], left_out: Sequence[LeftOutVote], name: str, validation: int
 ) -> Iterator[tuple[str, Iterator[bytes]]]:
-    in_turns = any(not pair.prompt.is_text for pair in pairs)
     with_context = any(pair.prompt.context is not None for pair in pairs)
-    yield "records.jsonl", (_line(_record(pair, in_turns, with_context)) for pair in pairs)
+    yield "records.jsonl", (_line(_record(pair, with_context)) for pair in pairs)
     yield (
         "left-out.jsonl",
         (
@@ -110,18 +109,13 @@ def _files(
             for vote in left_out
         ),
     )
-    yield "dataset.yaml", iter([_dataset(name, validation, in_turns, with_context).encode()])
-    if not in_turns:
-        yield "template.j2", iter([b"{{ prompt }}\n"])
+    yield "dataset.yaml", iter([_dataset(name, validation, with_context).encode()])
 
 
-def _record(pair: Pair, in_turns: bool, with_context: bool) -> dict[str, Any]:
-    prompt: Any = pair.prompt.turns[0].content
-    if in_turns:
-        prompt = [{"role": turn.author, "content": turn.content} for turn in pair.prompt.turns]
+def _record(pair: Pair, with_context: bool) -> dict[str, Any]:
     return {
         **({"context": pair.prompt.context} if with_context else {}),
-        "prompt": prompt,
+        "prompt": [{"role": turn.author, "content": turn.content} for turn in pair.prompt.turns],
         "candidate_0": pair.candidates[0],
         "candidate_1": pair.candidates[1],
         "choice": pair.choice,
@@ -134,7 +128,8 @@ def _record(pair: Pair, in_turns: bool, with_context: bool) -> dict[str, Any]:
     }
 
 
-def _dataset(name: str, validation: int, in_turns: bool, with_context: bool) -> str:
+def _dataset(name: str, validation: int, with_context: bool) -> str:
+    # Turns and no template: what was served holds its instruction already, and a single turn compiles to a text.
     lines = [
         f"name: {name}",
         "description: Preferences collected from votes on served answers; provenance.json says from which.",
@@ -142,7 +137,7 @@ def _dataset(name: str, validation: int, in_turns: bool, with_context: bool) -> 
         "records: records.jsonl",
         "columns:",
         *(["  context: string"] if with_context else []),
-        f"  prompt: {'messages' if in_turns else 'string'}",
+        "  prompt: messages        # as it was served",
         "  candidate_0: string",
         "  candidate_1: string",
         "  choice: integer",
@@ -153,7 +148,7 @@ def _dataset(name: str, validation: int, in_turns: bool, with_context: bool) -> 
         "  models_1: list[string]",
         "  votes: list[string]     # ids, or log:line",
         *(['context: "{{ context }}"'] if with_context else []),
-        "messages: prompt" if in_turns else "template: template.j2",
+        "messages: prompt",
         'candidate_0: "{{ candidate_0 }}"',
         'candidate_1: "{{ candidate_1 }}"',
         'choice: "{{ choice }}"',

@@ -35,10 +35,6 @@ class Prompt(NamedTuple):
     turns: tuple[Turn, ...]
     context: str | None = None
 
-    @property
-    def is_text(self) -> bool:
-        return len(self.turns) == 1
-
 
 @dataclass(frozen=True, slots=True)
 class Vote:
