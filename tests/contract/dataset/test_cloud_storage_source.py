@@ -15,6 +15,7 @@ import httpx
 import pytest
 from google.cloud import storage
 
+from tunestack.dataset.check import check_files
 from tunestack.dataset.sources import open_existing, open_source
 from tunestack.dataset.sources.source import Source, SourceFault
 from tunestack.emulator import process
@@ -218,3 +219,24 @@ def test_a_source_goes_to_another_process_without_its_connection(bucket: storage
     source = open_source(f"gs://{bucket.name}/rows.jsonl", storage=client)
     sent = pickle.loads(pickle.dumps(source))  # noqa: S301
     assert texts(sent) == texts(source)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_check_finds_in_a_bucket_what_it_finds_here(
+    bucket: storage.Bucket, tmp_path: Path, processes: int
+) -> None:
+    good = [b'{"input_text": "%d", "output_text": "a"}\n' % number for number in range(20_000)]
+    content = b"".join([*good[:15_000], b'{"input_text": 1, "output_text": "a"}\n', *good[15_000:], good[0]])
+    generation = put(bucket, "rows.jsonl", content).generation
+    (tmp_path / "rows.jsonl").write_bytes(content)
+    address = f"gs://{bucket.name}/rows.jsonl#{generation}"
+    there = check_files([address], processes=processes, block_bytes=100_000)
+    here = check_files([tmp_path / "rows.jsonl"], processes=1)
+    assert there.counts == here.counts == {"wrong-type": 1, "duplicate-row": 1}
+    places = [(found.code, found.line, found.column, found.message) for found in sorted(there.findings)]
+    assert places == [
+        (found.code, found.line, found.column, found.message) for found in sorted(here.findings)
+    ]
+    assert {found.file for found in there.findings} == {address}
+    assert there.sources[0].generation == generation
+    assert there.sources[0].blake3 == here.sources[0].blake3
