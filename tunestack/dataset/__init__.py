@@ -1,6 +1,6 @@
 """Raw records and a template to checked, content-addressed JSON Lines (docs/contracts.md §2)."""
 
-from tunestack.dataset.check import check_dataset, check_file
+from tunestack.dataset.check import check_dataset, check_files
 from tunestack.dataset.compile import CompiledDataset, compile_dataset
 from tunestack.dataset.digest import CompiledFile
 from tunestack.dataset.findings import DatasetRefused, Finding
@@ -14,7 +14,6 @@ __all__ = [
     "Finding",
     "Report",
     "check_dataset",
-    "check_file",
     "check_files",
     "compile_dataset",
     "json_report",

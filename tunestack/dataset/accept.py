@@ -25,6 +25,7 @@ class Acceptor:
     """
 
     def __init__(self, type_: Any) -> None:
+        self.type = type_
         self.decode = msgspec.json.Decoder(type_).decode
         self._encode = msgspec.json.Encoder().encode
         info = inspect.type_info(type_)

@@ -81,12 +81,7 @@ def compile_dataset(
             spool, parts = aside / "spool", aside / "parts"
             spool.mkdir()
             parts.mkdir()
-            try:
-                examined = examine_dataset(folder, spool, format=format, processes=processes)
-            except NotImplementedError:
-                from tunestack.dataset.examined_in_memory import examined_in_memory
-
-                examined = examined_in_memory(folder)
+            examined = examine_dataset(folder, spool, format=format, processes=processes)
             if examined.report.counts:
                 raise DatasetRefused(examined.report)
             written = _write(examined, parts)

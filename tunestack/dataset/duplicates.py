@@ -39,14 +39,16 @@ def pairs(rows: Rows) -> Iterator[Pair]:
     """Every row whose prompt stood before in the part: with the same answer, or with another one. In no order.
 
     A row that repeats an earlier one is paired with the first that says the same; one with another answer with
-    the first of the prompt.
+    the first of the prompt. Preferences contradict each other only where they decide between the same two.
     """
+    preferences = len(rows.subjects) > 0
     for places in repeated([rows.prompts]):
-        first: dict[int, int] = {}
+        first: dict[tuple[int, int], int] = {}
         same: dict[tuple[int, int], int] = {}
         for place in places:
             answer = rows.answers.at(place.row)
-            earlier = first.setdefault(place.hash, place.row)
+            subject = rows.subjects.at(place.row) if preferences else 0
+            earlier = first.setdefault((place.hash, subject), place.row)
             earlier_same = same.setdefault((place.hash, answer), place.row)
             if earlier_same < place.row:
                 yield Pair(place.row, earlier_same, True)

@@ -8,7 +8,10 @@ from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
+from tunestack.dataset.findings import Finding
 from tunestack.dataset.processes import available_processes, in_order
+from tunestack.dataset.report import Report
+from tunestack.dataset.rules import Ledger
 from tunestack.dataset.scan import BlockReport, Record, Scan, ScanPlan, scan_block
 from tunestack.dataset.sources.source import (
     BLOCK_BYTES,
@@ -32,6 +35,22 @@ class Reading:
     def source(self) -> Source:
         """What is read."""
         return self.scan.source
+
+    def report(self, part: str) -> Report:
+        """What the scan found and counted, as of the part with this name."""
+        scan = self.scan
+        if not scan.records and not scan.counts:
+            message, fix = "the file has no rows", "write at least one record"
+            scan.add(Finding(self.source.name, 0, 0, "no-rows", "", message, fix))
+        report = Report(scan.findings, scan.counts, {part: scan.statistics})
+        if self.digests is not None:
+            report.sources.append(self.digests)
+        return report
+
+    def ledger(self) -> Ledger:
+        """Where the rows went; those that went out are counted by whoever knows what else is dropped."""
+        scan = self.scan
+        return Ledger(scan.rows_in, 0, scan.dropped, scan.repaired, scan.truncated)
 
 
 class _Piece(NamedTuple):
@@ -60,13 +79,23 @@ def read_all(
                 break
         pieces = chain(first, pieces)
     work = partial(_done, [reading.plan for reading in readings])
+    begun = 0
     for number, result in in_order(work, pieces, processes or 1):
+        begun = _begin(readings, begun, number + 1)
         if isinstance(result, BlockReport):
             readings[number].scan.fold(result)
         else:
             readings[number].digests = result
+    _begin(readings, begun, len(readings))
     for number, fault in faults.items():
         readings[number].scan.add_fault(fault)
+
+
+def _begin(readings: Sequence[Reading], begun: int, end: int) -> int:
+    """Note where the rows of each source begin; sources are read in their order."""
+    for reading in readings[begun:end]:
+        reading.scan.rows.starts.append(len(reading.scan.rows))
+    return max(begun, end)
 
 
 def _pieces(

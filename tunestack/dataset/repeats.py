@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tunestack.dataset import duplicates
+from tunestack.dataset.batches import Batch
 from tunestack.dataset.duplicates import Pair
 from tunestack.dataset.findings import MOST_SHOWN, Finding, quoted
 from tunestack.dataset.reading import Reading, records_again
@@ -36,9 +37,13 @@ class Part:
         for number, of_source in wanted.items():
             reading = self.readings[number]
             again = list(records_again(reading.scan, of_source, block_bytes))
-            facts = reading.plan.scanner.facts([record.text for record in again])
-            for record, prompt, answer in zip(again, facts.prompts, facts.answers, strict=True):
-                known[of_source[record.number]] = Known(reading, record, prompt, answer)
+            scanner = reading.plan.scanner
+            batch = scanner.read(reading.source, [record.text for record in again])
+            facts = scanner.facts(batch)
+            for at, (record, prompt, answer) in enumerate(
+                zip(again, facts.prompts, facts.answers, strict=True)
+            ):
+                known[of_source[record.number]] = Known(reading, record, batch, at, prompt, answer)
         return known
 
 
@@ -47,6 +52,8 @@ class Known(NamedTuple):
 
     reading: Reading
     record: Record
+    batch: Batch
+    at: int  # the index of the row in the batch
     prompt: str
     answer: str
 
@@ -58,7 +65,9 @@ class Known(NamedTuple):
 
     def at_prompt(self, code: str, message: str, fix: str) -> Finding:
         """A finding at the prompt of this row."""
-        return self.reading.plan.scanner.at_prompt(self.reading.source, self.record, code, message, fix)
+        scanner = self.reading.plan.scanner
+        found = scanner.at_prompt(self.batch, self.at, self.record, code, message, fix)
+        return self.reading.scan.placed(found)
 
 
 @dataclass
@@ -77,8 +86,7 @@ def repeated_rows(part: Part, drop: frozenset[str] = frozenset(), block_bytes: i
     for pair in duplicates.pairs(part.rows):
         code = CODES[pair.same_answer]
         if code in drop:
-            part.rows.leave_out(pair.row)
-            result.dropped[code] += 1
+            result.dropped[code] += part.rows.leave_out(pair.row)
         else:
             shown[pair.same_answer].add(pair)
             result.counts[code] += 1
@@ -132,9 +140,10 @@ def leaked_rows(
     results = [Repeats() for _ in held_out]
     shown = [_First() for _ in held_out]
     for number, leaked, trained_row in duplicates.leaks(trained.rows, [part.rows for part in held_out]):
+        if held_out[number].rows.is_left_out(leaked):
+            continue
         if "leakage" in drop:
-            held_out[number].rows.leave_out(leaked)
-            results[number].dropped["leakage"] += 1
+            results[number].dropped["leakage"] += held_out[number].rows.leave_out(leaked)
         else:
             shown[number].add(Pair(leaked, trained_row, False))
             results[number].counts["leakage"] += 1

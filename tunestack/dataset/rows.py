@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import weakref
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
-from contextlib import ExitStack
-from types import TracebackType
 
 # Bytes of a column that stay in memory before it goes to a file; bytes that are read at once.
 _IN_MEMORY = 1 << 20
@@ -20,7 +19,8 @@ class Column:
     """Numbers of 64 bits that are only ever appended to and read in order."""
 
     def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed by close()
+        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed with the column
+        weakref.finalize(self, self._file.close)
         self._length = 0
 
     def __len__(self) -> int:
@@ -48,21 +48,18 @@ class Column:
         self._file.seek(row * WIDTH)
         return int.from_bytes(self._file.read(WIDTH), sys.byteorder)
 
-    def close(self) -> None:
-        """Delete the file."""
-        self._file.close()
-
 
 class Rows:
     """The good rows of one part in the order of reading, over all of its sources.
 
-    ``prompts``: `split.prompt_hash` of each; ``answers``: XXH3 of each answer; ``records``: the number of the
-    record in its source, from 0. ``left_out`` has a 1 for each row that a rule leaves out; it is empty where there
+    ``prompts``: `split.prompt_hash` of each; ``answers``: XXH3 of each answer; ``subjects``: XXH3 of what each
+    preference decides between, empty where there are none; ``records``: the number of the record in its source,
+    from 0. ``left_out`` has a 1 for each row that a rule leaves out; it is empty where there
     is none.
     """
 
     def __init__(self) -> None:
-        self.prompts, self.answers, self.records = Column(), Column(), Column()
+        self.prompts, self.answers, self.subjects, self.records = Column(), Column(), Column(), Column()
         self.strata: list[str] = []
         self.left_out = bytearray()
         self.starts: list[int] = []  # of each source: its first row
@@ -74,22 +71,13 @@ class Rows:
         """The index of the source that a row comes from."""
         return bisect_right(self.starts, row) - 1
 
-    def leave_out(self, row: int) -> None:
-        """Mark a row as one that a rule leaves out."""
+    def leave_out(self, row: int) -> bool:
+        """Mark a row as one that a rule leaves out; False where it was left out before."""
         if not self.left_out:
             self.left_out = bytearray(len(self))
-        self.left_out[row] = 1
+        before, self.left_out[row] = self.left_out[row], 1
+        return not before
 
-    def __enter__(self) -> Rows:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Delete the files."""
-        with ExitStack() as closing:
-            for column in (self.prompts, self.answers, self.records):
-                closing.callback(column.close)
+    def is_left_out(self, row: int) -> bool:
+        """Whether a rule leaves the row out."""
+        return bool(self.left_out and self.left_out[row])

@@ -5,22 +5,38 @@ Nothing that a fold yields depends on which process did which block, or on where
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import repeat
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tunestack.dataset.accept import Acceptor
-from tunestack.dataset.explain import Defect, explain, offset_of, place
+from tunestack.dataset.batches import Batch, FinishedLines, RenderedRecords, fault_finding, located
+from tunestack.dataset.explain import Defect, offset_of
 from tunestack.dataset.findings import MOST_SHOWN, Finding
 from tunestack.dataset.formats import FORMATS
-from tunestack.dataset.formats.format import Facts, Format
+from tunestack.dataset.formats.format import Facts, Format, encode
+from tunestack.dataset.records import Records
+from tunestack.dataset.render import Recipe
+from tunestack.dataset.row_checks import (
+    PersonalDataCheck,
+    missing_instructions,
+    personal_data,
+    too_long,
+    unknown_labels,
+)
 from tunestack.dataset.rows import WIDTH, Rows
+from tunestack.dataset.rules import Rules
 from tunestack.dataset.sources.source import Block, Chunk, Source, SourceFault
 from tunestack.dataset.statistics import MOST_LABELS, Statistics
+
+if TYPE_CHECKING:
+    from tunestack.dataset.tokens import TokenCheck, TokenTally
 
 # Lines decoded in one go. Measured best between 64 and 256; larger batches fall out of the cache.
 BATCH = 128
@@ -30,11 +46,22 @@ BATCH = 128
 class ScanPlan:
     """What to do with each record; picklable, sent once to each process.
 
-    The texts are finished lines of ``format``. ``quick``: only whether each line is right, nothing is counted or
-    remembered of it.
+    The texts are finished lines of ``format``, or, with ``recipe``, records that it renders to such lines. With
+    ``columns`` they are records that only their own rules are held against.
+    ``quick``: only whether each line is right, nothing is counted or remembered of it. ``spool``: the folder that
+    the compiled lines go to, one file a block.
     """
 
     format: str
+    recipe: Recipe | None = None
+    columns: Mapping[str, str] | None = None
+    rules: Rules = field(default_factory=Rules)
+    labels: tuple[str, ...] | None = None
+    stratify: str | None = None  # the column whose texts are kept as the rows' strata
+    instruction: bool = False  # whether the prompt must say more than the text
+    tokens: TokenCheck | None = None
+    personal_data: PersonalDataCheck | None = None
+    spool: Path | None = None
     quick: bool = False
     batch: int = BATCH
 
@@ -43,7 +70,7 @@ class ScanPlan:
 
     @cached_property
     def scanner(self) -> Scanner:
-        """Everything that is made once in each process."""
+        """Everything that is made once in each process. Raises TemplateFault."""
         return Scanner(self)
 
 
@@ -75,7 +102,8 @@ class BlockReport(Found):
     """What one block gave. Lines and records count within the block, lines from 1, records from 0.
 
     Of each good row ``prompts`` and ``answers`` hold a hash and ``numbers`` which record it was: unsigned 64-bit
-    integers, as bytes.
+    integers, as bytes; with `ScanPlan.stratify` ``strata`` holds its text. ``rows_in``: records, blank lines that a
+    rule lets pass left out.
     """
 
     number: int = 0
@@ -84,8 +112,12 @@ class BlockReport(Found):
     statistics: Statistics = field(default_factory=Statistics)
     prompts: bytes = b""
     answers: bytes = b""
+    subjects: bytes = b""  # of preferences: what is decided between
     numbers: bytes = b""
     strata: list[str] = field(default_factory=list)
+    rows_in: int = 0
+    tokens: TokenTally | None = None
+    allowed: set[int] = field(default_factory=set)  # the entries of the allow-list that were needed
     repaired: Counter[str] = field(default_factory=Counter)
     truncated: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
@@ -105,110 +137,134 @@ class Scanner:
     def __init__(self, plan: ScanPlan) -> None:
         self._plan = plan
         self._format = FORMATS[plan.format]
-        self._acceptor = Acceptor(self._format.line)
+        self._front: FinishedLines | RenderedRecords
+        if plan.columns is not None:
+            records = Records(plan.columns)
+            self._front = FinishedLines(records.type, records.violations)
+        elif plan.recipe is None:
+            self._front = FinishedLines(self._format.line, self._format.violations)
+        else:
+            self._front = RenderedRecords(self._format, plan.recipe, plan.rules)
         paths = self._format.texts
         self._prompt_path = next((path for path in paths if paths[path] == "prompt"), next(iter(paths), "$"))
+        if plan.recipe is not None:  # whatever the format, this is what the recipe knows the prompt by
+            self._prompt_path = "$.input_text" if plan.recipe.messages is None else "$.messages"
 
     def scan(self, block: Block) -> BlockReport:
         """As scan_block."""
+        plan, source = self._plan, block.source
         report = BlockReport(number=block.number)
-        tally = Tally(self._format, report)
-        source, quick = block.source, self._plan.quick
-        for chunk in source.chunks(block, self._plan.batch):
-            texts = chunk.texts
-            lines = self._acceptor.accept(texts)
-            numbers: Sequence[int] = range(report.records, report.records + len(texts))
-            if (bad := self._told(source, chunk, lines, report)) or None in lines:
-                kept = [row for row in range(len(texts)) if row not in bad]
-                lines, numbers = [lines[row] for row in kept], [numbers[row] for row in kept]
-                texts = [texts[row] for row in kept]
-            if quick:
-                report.statistics.rows += len(lines)
-            else:
-                tally.add(lines, numbers, sum(map(len, texts)))
-            report.records += len(chunk.texts)
-            if chunk.lines:
-                report.lines = chunk.lines[-1]
+        tally = Tally(self._format, report, plan)
+        spool = nullcontext() if plan.spool is None else (plan.spool / f"{block.number}.jsonl").open("wb")
+        with spool as lines:
+            first = block.number == 0
+            for chunk in source.chunks(block, plan.batch):
+                batch = self._front.read(source, chunk, first)
+                self._check(batch, report)
+                if batch.found or chunk.faults:
+                    self._dispose(batch, report)
+                if plan.quick:
+                    report.statistics.rows += len(batch.lines)
+                else:
+                    tally.add(batch, report.records)
+                if lines is not None:
+                    lines.writelines(batch.encoded or map(encode, batch.lines))
+                report.rows_in += len(chunk.texts) - batch.passed
+                report.records += len(chunk.texts)
+                report.repaired.update(batch.repaired)
+                report.truncated.update(batch.truncated)
+                if chunk.lines:
+                    report.lines = chunk.lines[-1]
+                first = False
         tally.finish()
         return report
 
-    def facts(self, texts: Sequence[bytes]) -> Facts:
-        """What the checks across rows need of records that were found good."""
-        return self._format.facts(self._acceptor.accept(texts))
+    def read(self, source: Source, texts: Sequence[bytes]) -> Batch:
+        """Records that were found good, read again."""
+        without_mark = self._plan.rules.without_mark
+        texts = [without_mark(text) or text for text in texts]
+        return self._front.read(source, Chunk(texts, range(1, len(texts) + 1)), first=False)
 
-    def at_prompt(self, source: Source, record: Record, code: str, message: str, fix: str) -> Finding:
-        """A finding at the prompt of a record."""
+    def facts(self, batch: Batch) -> Facts:
+        """What the checks across rows need of a batch."""
+        return self._format.facts(batch.lines)
+
+    def at_prompt(self, batch: Batch, at: int, record: Record, code: str, message: str, fix: str) -> Finding:
+        """A finding at the prompt of a record, which is at this index of the batch."""
         path = self._prompt_path
+        if batch.origin is not None:
+            path = batch.origin(path, batch.examples[at])
         offset, excerpt = offset_of(record.text, path)
         defect = Defect(offset, code, path, message, fix, excerpt)
-        return located(source, record.text, record.line, record.column, defect)
+        return located(batch.source, record.text, record.line, record.column, defect)
 
-    def _told(self, source: Source, chunk: Chunk, lines: Sequence[Any], report: BlockReport) -> set[int]:
-        """Tell what is wrong with the texts of a chunk; which of them are bad."""
-        texts = chunk.texts
-        suspects = self._suspects(texts, lines)
-        if not suspects and not chunk.faults:
-            return set()
-        findings = [fault_finding(source, fault) for fault in chunk.faults]
-        bad = set()
-        for row in suspects:
-            if defects := explain(texts[row], self._format.line, lines[row] is None, self._format.violations):
-                bad.add(row)
-                line, column = chunk.lines[row], 1 if chunk.columns is None else chunk.columns[row]
-                findings += [located(source, texts[row], line, column, defect) for defect in defects]
+    def _check(self, batch: Batch, report: BlockReport) -> None:
+        """Look for all that the plan asks for; every check sees the same lines, so that all is told of a row."""
+        plan = self._plan
+        if plan.labels is not None:
+            unknown_labels(batch, plan.labels)
+        if plan.instruction:
+            missing_instructions(batch, self._prompt_path)
+        if plan.tokens is not None:
+            too_long(batch, self.facts(batch), plan.tokens)
+        if plan.personal_data is not None:
+            report.allowed |= personal_data(batch, plan.personal_data)
+
+    def _dispose(self, batch: Batch, report: BlockReport) -> None:
+        """Tell of the bad rows; those that a rule drops are counted and left out of the batch.
+
+        Well-formed rows that are told of stay in, so that the checks across rows see them too.
+        """
+        rules = self._plan.rules
+        findings: list[Finding] = []
+        for fault in batch.chunk.faults:
+            if fault.code == "byte-order-mark" and fault.code in rules.repair:
+                report.repaired[fault.code] += 1
+            elif fault.code in rules.drop:
+                report.dropped[fault.code] += 1
+                report.rows_in += 1
+            else:
+                findings.append(fault_finding(batch.source, fault))
+        dropped = set()
+        for row in sorted(batch.found):
+            found = sorted(batch.found[row])
+            if rules.drop.issuperset(finding.code for finding in found):
+                report.dropped[found[0].code] += 1
+                dropped.add(row)
+            else:
+                findings += found
         for finding in sorted(findings):
             report.add(finding)
-        return bad
-
-    def _suspects(self, texts: Sequence[bytes], lines: Sequence[Any]) -> Iterable[int]:
-        """The texts that are refused, and the accepted ones that need a closer look."""
-        acceptor = self._acceptor
-        if None in lines:
-            good = [row for row, line in enumerate(lines) if line is not None]
-            doubts = self._suspects([texts[row] for row in good], [lines[row] for row in good])
-            refused = {row for row, line in enumerate(lines) if line is None}
-            return sorted(refused.union(good[row] for row in doubts))
-        if acceptor.flat:  # violations of a flat type are texts that say nothing, and `in_doubt` has those
-            return acceptor.in_doubt(texts, lines)
-        violations = self._format.violations
-        broken = {row for row, line in enumerate(lines) if any(True for _ in violations(line))}
-        return sorted(broken.union(acceptor.in_doubt(texts, lines)))
-
-
-def located(source: Source, text: bytes, line: int, column: int, defect: Defect) -> Finding:
-    """A defect of a record as a finding at its place; ``line`` and ``column`` are where the record begins.
-
-    Of translated sources the column is left open: see `Scan.placed`.
-    """
-    if source.translated:
-        return defect.finding(source.name, line, 0)
-    return defect.finding(source.name, *place(text, defect.offset, line, column))
-
-
-def fault_finding(source: Source, fault: SourceFault) -> Finding:
-    """What is wrong with a source, or with a row that is none."""
-    return Finding(source.name, fault.line, fault.column, fault.code, "", fault.message, fault.fix)
+        if dropped:
+            batch.leave_out(dropped)
 
 
 class Tally:
     """What is counted and remembered of good lines, collected for one block."""
 
-    def __init__(self, form: Format, report: BlockReport) -> None:
+    def __init__(self, form: Format, report: BlockReport, plan: ScanPlan) -> None:
         from xxhash import xxh3_64_intdigest
 
         from tunestack.dataset.split import SPLIT_KEY
 
-        self._format, self._report = form, report
+        self._format, self._report, self._plan = form, report, plan
         self._digest, self._key = xxh3_64_intdigest, SPLIT_KEY
         self._prompts, self._answers, self._numbers = array("Q"), array("Q"), array("Q")
+        self._subjects = array("Q")
         self._labels: Counter[str] | None = Counter()
+        if plan.tokens is not None and plan.tokens.tokenizer is not None:
+            from tunestack.dataset.tokens import TokenTally
 
-    def add(self, lines: Sequence[Any], numbers: Iterable[int], size: int) -> None:
-        """Count a batch of good lines of ``size`` bytes; ``numbers`` says which records they were."""
-        statistics = self._report.statistics
+            report.tokens = TokenTally()
+
+    def add(self, batch: Batch, first: int) -> None:
+        """Count the good lines of a batch; ``first`` is the number of its first record."""
+        report, lines = self._report, batch.lines
+        statistics = report.statistics
         facts = self._format.facts(lines)
         statistics.rows += len(lines)
-        statistics.bytes += size
+        texts: Iterable[bytes] = batch.encoded or map(batch.chunk.texts.__getitem__, batch.rows)
+        statistics.bytes += sum(map(len, texts))
         for name, lengths in self._format.lengths(lines).items():
             statistics.lengths.setdefault(name, Counter()).update(lengths)
         if self._labels is not None:
@@ -217,7 +273,12 @@ class Tally:
                 self._labels = None
         self._prompts.extend(map(self._digest, map(str.encode, facts.prompts), repeat(self._key)))
         self._answers.extend(map(self._digest, map(str.encode, facts.answers)))
-        self._numbers.extend(numbers)
+        self._subjects.extend(map(self._digest, map(str.encode, facts.subjects)))
+        self._numbers.extend([first + row for row in batch.rows])
+        if self._plan.stratify is not None:
+            report.strata += [values[self._plan.stratify] for values in batch.values]
+        if report.tokens is not None:
+            report.tokens.add(facts.prompts, facts.answers, lines)
 
     def finish(self) -> None:
         """Put what was collected into the report."""
@@ -225,6 +286,7 @@ class Tally:
         report.statistics.labels = self._labels
         report.prompts = self._prompts.tobytes()
         report.answers = self._answers.tobytes()
+        report.subjects = self._subjects.tobytes()
         report.numbers = self._numbers.tobytes()
 
 
@@ -240,6 +302,9 @@ class Scan(Found):
     repaired: Counter[str] = field(default_factory=Counter)
     truncated: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
+    rows_in: int = 0
+    tokens: TokenTally | None = None
+    allowed: set[int] = field(default_factory=set)
     blocks: list[tuple[int, int]] = field(
         default_factory=list
     )  # of each: its first record, the line before it
@@ -254,9 +319,18 @@ class Scan(Found):
         self.repaired.update(report.repaired)
         self.truncated.update(report.truncated)
         self.dropped.update(report.dropped)
+        self.rows_in += report.rows_in
+        self.allowed |= report.allowed
+        if report.tokens is not None:
+            if self.tokens is None:
+                self.tokens = report.tokens
+            else:
+                self.tokens.merge(report.tokens)
+        self.rows.strata.extend(map(sys.intern, report.strata))
         self.blocks.append((self.records, self.lines))
         self.rows.prompts.extend(report.prompts)
         self.rows.answers.extend(report.answers)
+        self.rows.subjects.extend(report.subjects)
         if len(report.numbers) == WIDTH * report.records:
             numbers = array("Q", range(self.records, self.records + report.records))
         else:

@@ -17,7 +17,7 @@ from tunestack.dataset import (
     CompiledDataset,
     DatasetRefused,
     check_dataset,
-    check_file,
+    check_files,
     compile_dataset,
     json_report,
     render_prompt,
@@ -232,7 +232,7 @@ def test_an_output_that_is_no_folder_is_an_error_for_people(classification: Path
 def found(folder: Path) -> list[tuple[str, int, int, str, str]]:
     return [
         (Path(each.file).relative_to(folder).as_posix(), each.line, each.column, each.code, each.path)
-        for each in check_dataset(folder)
+        for each in check_dataset(folder).findings
     ]
 
 
@@ -248,7 +248,7 @@ def test_every_bad_row_of_every_file_is_in_one_refusal(classification: Path, tmp
         file.write('{"text": "Remark 6')
     with pytest.raises(DatasetRefused) as refused:
         compile_dataset(classification, tmp_path / "out")
-    assert refused.value.findings == check_dataset(classification)
+    assert refused.value.findings == check_dataset(classification).findings
     assert found(classification) == [
         ("held-out/plain.jsonl", 2, 10, "leakage", "$.text"),
         ("held-out/plain.jsonl", 3, 10, "truncated-line", "$"),
@@ -295,7 +295,7 @@ conflicting-rows · 1 finding · a prompt has one answer
 
 def test_the_report_for_machines_has_the_same_findings_and_the_counts(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"input_text": "a", "output_text": ""}\n\n')
-    report = json.loads(json.dumps(json_report(check_file(tmp_path / "rows.jsonl"))))
+    report = json.loads(json.dumps(json_report(check_files([tmp_path / "rows.jsonl"]))))
     assert {key: report[key] for key in ("counts", "total", "findings")} == {
         "counts": {"blank-line": 1, "empty-text": 1},
         "total": 2,
@@ -326,7 +326,7 @@ def test_the_report_for_machines_has_the_same_findings_and_the_counts(tmp_path: 
 
 def test_a_report_shows_a_thousand_findings_and_counts_them_all(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text("\n" * 1_500 + "[]\n" * 30)
-    report = terminal_report(check_file(tmp_path / "rows.jsonl"))
+    report = terminal_report(check_files([tmp_path / "rows.jsonl"]))
     assert report.count("the line is blank") == 970
     assert "blank-line · 1,500 findings" in report
     assert "… and 530 more" in report
@@ -339,18 +339,20 @@ def test_a_report_shows_a_thousand_findings_and_counts_them_all(tmp_path: Path) 
 def test_a_finished_file_is_checked_without_a_project(tmp_path: Path) -> None:
     file = tmp_path / "train.jsonl"
     write_rows(file, [{"input_text": "a", "output_text": "b"}, {"input_text": "c", "output_text": "b"}])
-    assert check_file(file) == []
+    assert check_files([file]).findings == []
     write_rows(file, [{"input_text": "a", "output_text": "b"}, {"input_text": "a", "output_text": "c"}])
-    assert [(each.where, each.code) for each in check_file(file)] == [(f"{file}:2:16", "conflicting-rows")]
+    assert [(each.where, each.code) for each in check_files([file]).findings] == [
+        (f"{file}:2:16", "conflicting-rows")
+    ]
 
 
 def test_a_file_that_cannot_be_read_is_not_a_finding_but_a_check_that_cannot_run(tmp_path: Path) -> None:
     for path, said in (
         (tmp_path / "absent.jsonl", "absent.jsonl does not exist"),
-        (tmp_path, "is a directory"),
+        (tmp_path, "is a folder"),
     ):
         with pytest.raises(TunestackError, match=said) as refused:
-            check_file(path)
+            check_files([path])
         assert refused.value.exit_status == 2
 
 
@@ -382,7 +384,7 @@ def test_what_dataset_yaml_and_the_template_get_wrong_is_told_at_its_line(
     classification: Path, file: str, old: str, new: str, where: str, code: str
 ) -> None:
     edit(classification / file, old, new)
-    findings = check_dataset(classification)
+    findings = check_dataset(classification).findings
     assert (findings[0].where, findings[0].code) == (str(classification / where), code)
 
 
@@ -399,7 +401,7 @@ def test_a_row_that_the_template_cannot_render_is_told_with_both_lines(classific
         "Classify:\n{{ text[:9] if label == 'wet' else text.nope }}\n"
     )
     edit(classification / "records.jsonl", "Remark 1", "Note 1")
-    errors = [each for each in check_dataset(classification) if each.code == "template-error"]
+    errors = [each for each in check_dataset(classification).findings if each.code == "template-error"]
     assert [each.line for each in errors] == list(range(2, 21, 2))
     assert all("template.j2:2" in each.message for each in errors)
 
@@ -447,8 +449,8 @@ def test_checking_a_file_loads_no_heavy_package(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"input_text": "a", "output_text": "b"}\nnot json\n')
     program = (
         "import pathlib, sys; import tunestack.dataset as d; "
-        "print(d.terminal_report(d.check_file(pathlib.Path(sys.argv[1])))); "
-        "sys.exit(','.join({'pydantic', 'jinja2', 'yaml', 'blake3', 'rich', 'pulumi'} & sys.modules.keys()) or 0)"
+        "print(d.terminal_report(d.check_files([pathlib.Path(sys.argv[1])]))); "
+        "sys.exit(','.join({'pydantic', 'jinja2', 'yaml', 'numpy', 'rich', 'pulumi'} & sys.modules.keys()) or 0)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, tmp_path / "rows.jsonl"], capture_output=True, text=True, check=False
