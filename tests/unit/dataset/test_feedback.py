@@ -554,6 +554,14 @@ def test_collecting_again_replaces_what_was_collected(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl", "preferences"]
 
 
+@pytest.mark.parametrize("name", ["dataset.lock.json", "allow.yaml"])
+def test_the_lock_and_the_allow_list_stay_when_collecting_again(tmp_path: Path, name: str) -> None:
+    output = collected(tmp_path, HI)[0].output
+    (output / name).write_text("{}\n")
+    collected(tmp_path, [*HI, rated("Say hi.", "Hello.", 3)])
+    assert (output / name).read_text() == "{}\n"
+
+
 def test_a_disk_that_fills_up_leaves_what_was_collected_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

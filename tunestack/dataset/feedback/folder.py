@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from tunestack.dataset.feedback.pairs import LeftOutVote, Pair
 from tunestack.spec.errors import Problem, TunestackError
 
 PROVENANCE = "provenance.json"
+# What others put beside a dataset.yaml: it stays. (The lock is stale then, as `compile --check` says.)
+KEPT = ("dataset.lock.json", "allow.yaml")
 # Says in `provenance.json` that the folder is one of these, and in which form.
 COLLECTED = 1
 
@@ -50,7 +53,7 @@ def _foreign(folder: Path) -> str:
     if not isinstance(digests, dict):
         return f"it has no {PROVENANCE} of a collection"
     for path in sorted(folder.iterdir()):
-        if path.name == PROVENANCE:
+        if path.name == PROVENANCE or path.name in KEPT:
             continue
         if path.name not in digests or not path.is_file():
             return f"{path.name} was added"
@@ -85,6 +88,9 @@ def write_folder(
             whole = {"collected": COLLECTED, **provenance, "files": digests}
             written.write(json.dumps(whole, indent=2, ensure_ascii=False).encode() + b"\n")
             written.finish()
+        for kept in KEPT:
+            if (target / kept).is_file():
+                shutil.copy2(target / kept, new / kept)
         sync_folder(new)
         if target.exists():
             target.rename(old)
