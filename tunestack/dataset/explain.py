@@ -148,10 +148,13 @@ def _defects_of_text(raw: bytes, type_: Any, violations: Any) -> Iterator[Defect
     for misfit in misfits(type_, positions):
         yield Defect(*misfit, _excerpt(text, misfit.offset))
     if violations is not None:
-        with contextlib.suppress(msgspec.ValidationError):
+        # Not of the type, or half of a character where the type names the texts that may stand there.
+        with contextlib.suppress(msgspec.ValidationError, UnicodeEncodeError):
             for violation in violations(as_type(positions.value, type_)):
-                at = _nearest_offset(positions, violation.path)
                 path, code, message, fix = violation
+                at = _nearest_offset(positions, path)
+                if code == "unknown-field":
+                    at = positions.keys.get(path, at)
                 yield Defect(at, code, path, message, fix, _excerpt(text, at))
 
 

@@ -270,6 +270,7 @@ def _mended(value: Any, type_: inspect.Type) -> Any:
 def as_type(value: Any, type_: Any) -> Any:
     """The parsed value as the type, as if unknown fields were not there and empty texts were a space.
 
-    So that the rules beyond the type can be told of too. Raises msgspec.ValidationError where it is of another type.
+    So that the rules beyond the type can be told of too. Raises msgspec.ValidationError where it is of another type,
+    UnicodeEncodeError where half of a character keeps it from being compared with what the type names.
     """
     return msgspec.convert(_mended(value, described(type_)), type_)

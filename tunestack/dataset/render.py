@@ -44,13 +44,8 @@ class TemplateText:
     column: int = 0
 
     def compile(self, columns: Mapping[str, str]) -> PromptTemplate:
-        """Raises TemplateFault, placed in the file."""
-        try:
-            return PromptTemplate(self.source, self.file, columns)
-        except TemplateFault as fault:
-            line = fault.line + self.line - 1
-            column = self.column if fault.line == 1 else 0
-            raise TemplateFault(fault.message, fault.file, line, fault.fix, column) from None
+        """Raises TemplateFault."""
+        return PromptTemplate(self.source, self.file, columns, self.line, self.column)
 
 
 @dataclass(frozen=True)

@@ -81,32 +81,34 @@ def _raise_exception(message: object) -> str:
 class PromptTemplate:
     """One template over a set of columns.
 
-    ``columns`` maps every column that a record has to its type; ``file`` stands for the template in messages.
-    Raises TemplateFault where the source is no template or names something that is no column.
+    ``columns`` maps every column that a record has to its type; ``file`` stands for the template in messages, which
+    begins there at ``line`` and ``column`` (0: the whole line). Raises TemplateFault where the source is no template
+    or names something that is no column.
     """
 
-    def __init__(self, source: str, file: str, columns: Mapping[str, str]) -> None:
+    def __init__(
+        self, source: str, file: str, columns: Mapping[str, str], line: int = 1, column: int = 0
+    ) -> None:
         from jinja2 import TemplateSyntaxError, meta, nodes
 
         environment = _environment()
-        self.file = file
+        self.file, self._first, self._column = file, line, column
         try:
             source.encode()
-        except UnicodeEncodeError as error:
-            line = source.count("\n", 0, error.start) + 1
-            raise TemplateFault("half of a character", file, line, "write the whole character") from None
-        try:
             tree = environment.parse(source)
             names = meta.find_undeclared_variables(tree)
             self._template = environment.from_string(source)
+        except UnicodeEncodeError as error:
+            at = source.count("\n", 0, error.start) + 1
+            raise self._fault("half of a character", at, "write the whole character") from None
         except TemplateSyntaxError as error:
-            raise TemplateFault(error.message or "not a Jinja2 template", file, error.lineno) from None
-        self.columns = tuple(column for column in columns if column in names)
+            raise self._fault(error.message or "not a Jinja2 template", error.lineno) from None
+        self.columns = tuple(name for name in columns if name in names)
         for node in tree.find_all(nodes.Name):
             if node.name in names and node.name not in columns and node.name not in environment.globals:
                 meant = nearest(node.name, columns)
                 fix = f"write `{meant}`" if meant else f"the columns are {', '.join(columns)}"
-                raise TemplateFault(f"`{node.name}` is no column", file, node.lineno, fix)
+                raise self._fault(f"`{node.name}` is no column", node.lineno, fix)
         self.constant_text = "".join(data.data for data in tree.find_all(nodes.TemplateData))
         # shared=True leaves Jinja2's globals out of the context, which is most of its cost.
         self._shared = names <= set(columns)
@@ -146,11 +148,14 @@ class PromptTemplate:
             text = self._template.render(values)
             text.encode()
         except UnicodeEncodeError:
-            message = "the template renders half of a character"
-            raise TemplateFault(message, self.file, 1, code="lone-surrogate") from None
+            raise self._fault("the template renders half of a character", 1, code="lone-surrogate") from None
         except Exception as error:
-            raise TemplateFault(str(error) or type(error).__name__, self.file, _line(error)) from None
+            raise self._fault(str(error) or type(error).__name__, _line(error)) from None
         return text
+
+    def _fault(self, message: str, line: int, fix: str = "", code: str = "template-error") -> TemplateFault:
+        column = self._column if line == 1 else 0
+        return TemplateFault(message, self.file, line + self._first - 1, fix, column, code)
 
 
 def _lowered(tree: nodes.Template, columns: Mapping[str, str]) -> Callable[[Mapping[str, Any]], str] | None:
