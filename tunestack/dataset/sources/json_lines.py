@@ -9,7 +9,7 @@ from itertools import islice
 
 from tunestack.dataset.sources.content import Content, LocalFile, fault_of
 from tunestack.dataset.sources.detection import refuse_other_than_json
-from tunestack.dataset.sources.sequential import parts
+from tunestack.dataset.sources.sequential import CARRIED_BYTES, parts
 from tunestack.dataset.sources.source import BLOCK_BYTES, Block, Chunk, SourceDigests, SourceFault
 
 # A line that goes on for so long after its block is no record of any service; it would not fit the memory.
@@ -36,7 +36,7 @@ class JsonLines:
             if isinstance(self.content, LocalFile):
                 yield from self._ranges(stream, self.content.path.stat().st_size, size)
             else:
-                yield from self._lines(stream, size)
+                yield from self._lines(stream, min(size, CARRIED_BYTES))
 
     def _ranges(self, stream: BufferedReader, bytes_: int, size: int) -> Iterator[Block]:
         for number, start in enumerate(range(0, bytes_, size)):

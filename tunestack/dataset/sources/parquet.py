@@ -12,6 +12,7 @@ import msgspec
 
 from tunestack.dataset.findings import quoted
 from tunestack.dataset.sources.compression import Compressed
+from tunestack.dataset.sources.content import PIECE_BYTES
 from tunestack.dataset.sources.sequential import Record, Sequential, field_of
 from tunestack.dataset.sources.source import SourceFault
 from tunestack.spec.errors import Problem, TunestackError
@@ -56,8 +57,10 @@ class Parquet(Sequential):
         if isinstance(self.content, Compressed):
             message = f"Parquet packed again with {self.content.packing}: it is read from its end"
             raise SourceFault("compression", message, "unpack the file; Parquet is compressed within")
+        stream = opened.enter_context(self.content.open())
         try:
-            file = opened.enter_context(parquet.ParquetFile(opened.enter_context(self.content.open())))
+            # In pieces: else a column of a row group is in memory as a whole.
+            file = opened.enter_context(parquet.ParquetFile(stream, buffer_size=PIECE_BYTES))
         except (pyarrow.ArrowException, OSError) as error:
             raise _damaged(error) from None
         if doubled := [name for name, count in Counter(file.schema_arrow.names).items() if count > 1]:

@@ -12,6 +12,9 @@ from typing import NamedTuple
 from tunestack.dataset.sources.content import Content
 from tunestack.dataset.sources.source import BLOCK_BYTES, Block, Chunk, Source, SourceDigests, SourceFault
 
+# A block with its records inside is in memory as a whole, in this process and in the one that does it.
+CARRIED_BYTES = 4 << 20
+
 
 class Record(NamedTuple):
     """One record's JSON text and where in the file it begins."""
@@ -43,7 +46,7 @@ class Sequential(ABC):
 
     def blocks(self, size: int = BLOCK_BYTES) -> Iterator[Block]:
         """With the records inside."""
-        return cut(self, self.records(), size)
+        return cut(self, self.records(), min(size, CARRIED_BYTES))
 
     def chunks(self, block: Block, records: int = 128) -> Iterator[Chunk]:
         """The records of a block."""
