@@ -24,6 +24,7 @@ from tunestack.dataset.rules import Ledger, Rules
 from tunestack.dataset.scan import Scan, ScanPlan
 from tunestack.dataset.sources import open_existing, open_source
 from tunestack.dataset.sources.source import Source
+from tunestack.dataset.split import split_finding
 
 if TYPE_CHECKING:
     from tunestack.catalog.limits import Limits
@@ -250,13 +251,12 @@ class _Examination:
                     parts[name], [*others, *held_out], self._rules.drop, self._block_bytes
                 ):
                     self._take(repeats, ledger)
-        rows, validation = (
-            self._examined.parts["records"].rows if "records" in parts else 0,
-            self._spec.split.validation,
-        )
-        if "records" in parts and not self._examined.report.counts and validation >= rows:
-            message = f"{validation} rows to validate on leave none of the {rows} to train on"
-            self._declared("split-too-large", message, "validate on fewer", "split", "validation")
+        if "records" in parts and not self._examined.report.counts:
+            rows, place = self._examined.parts["records"].rows, self._place("split", "validation")
+            found = split_finding(
+                self._limits, rows, self._spec.split.validation, str(self._spec_file), *place
+            )
+            self._examined.report.merge(Report.of([found] if found is not None else []))
 
     def _take(self, repeats: Repeats, ledger: Ledger) -> None:
         self._examined.report.merge(Report(repeats.findings, repeats.counts))

@@ -8,7 +8,7 @@ needed, 8 bytes a row, so that a file of any size is split without its texts.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import xxhash
@@ -141,10 +141,3 @@ def split_finding(
         f"({source.where}, checked {source.checked}{'' if source.verified else ', secondary source'})"
     )
     return Finding(file, line, column, "split-too-large", "", message, f"write `validation: {most}`")
-
-
-def validation_prompts(prompts: Sequence[str], count: int, strata: Sequence[str] | None = None) -> set[str]:
-    """As `validation_hashes`, for prompts that are in memory."""
-    hashes = [prompt_hash(prompt) for prompt in prompts]
-    chosen: Collection[int] = validation_hashes(hashes, count, strata)
-    return {prompt for prompt, each in zip(prompts, hashes, strict=True) if each in chosen}
