@@ -81,7 +81,10 @@ _ALPHANUMERIC = re.compile(r"[0-9A-Za-z]")
 _REST_OF_TOKEN = re.compile(rf"{_WORDY}*")
 # What documentation writes where a password would stand.
 _PLACEHOLDER = re.compile(
-    r"(?i)(?:pass(?:word|wd|phrase)?|pwd|pw|secret|token|key|x+|\*+|\.+|…|<.*|\$.*|%.*)\Z"
+    r"(?i)(?:.{1,3}|pass(?:word|wd|phrase)?|secret|token|x+|\*+|\.+|…|[<{$%].*|your.*|my.?password)\Z"
+)
+_NOBODYS_HOST = re.compile(
+    r"(?i)(?:localhost|127\.0\.0\.1|(?:[\w\-]+\.)*(?:example\.(?:com|net|org)|example|test|invalid))(?![\w.\-]*\w)"
 )
 
 
@@ -117,7 +120,7 @@ def tokens(text: str, runs: Iterable[tuple[int, int]]) -> Iterator[Found]:
                 for match in pattern.finditer(text, begin, end):
                     span = match.span(1 if kind == "aws-key" and pattern.groups else 0)
                     whole = _whole_token(text, *span, kind)
-                    if whole and valid(match[0]):
+                    if whole and valid(match[0]) and "EXAMPLE" not in match[0]:
                         yield *whole, kind
 
 
@@ -143,10 +146,14 @@ def private_keys(text: str) -> Iterator[Found]:
 
 
 def passwords_in_addresses(text: str) -> Iterator[Found]:
-    """Passwords of `scheme://user:password@host`; a placeholder such as `password` or `<token>` is none."""
+    """Passwords of `scheme://user:password@host`.
+
+    None are placeholders such as `password` or `<token>`, fewer than four characters, and whatever opens a host
+    that belongs to nobody or to everybody (example.com, localhost).
+    """
     for pattern in _basic_auth():
         for match in pattern.finditer(text):
-            if not _PLACEHOLDER.match(match[1]):
+            if not _PLACEHOLDER.match(match[1]) and not _NOBODYS_HOST.match(text, match.end()):
                 yield *match.span(1), "password-in-address"
 
 

@@ -6,14 +6,15 @@ E-mail addresses are found by hand: the libraries for them judge one address, no
 
 What counts, and what does not:
 - e-mail addresses, except those of domains that belong to nobody (RFC 2606 and 6761: example.com, .test …) and
-  what only looks like one (`git@host:path`, `image@2x.png`);
+  what only looks like one (`git@host:path`, `https://user@host`, `image@2x.png`);
 - phone numbers that are valid in their country: of any country with `+`; without it those of North America in
-  groups, and those of the regions below that begin with 0 and are grouped as usual there. Numbers reserved for
-  fiction (555-0100 to 555-0199) do not count;
+  groups, and those of personal_numbers' regions that begin with 0 and are grouped as usual there. Numbers
+  reserved for fiction (555-0100 to 555-0199) do not count;
 - IBANs and payment cards whose check digits are right; a card's first digits must be those of an issuer;
 - national identity numbers whose shape and check digits leave no doubt (personal_numbers.SHAPES);
-- public IP addresses; not those of documentation, private networks and protocols, nor four single digits
-  (1.2.3.4 is a version or a section), nor what follows the word version;
+- public IP addresses; not networks (84.17.0.0, 84.17.3.0/24), those of documentation, private networks and
+  protocols, nor what begins with two single digits (1.2.3.4 and 4.5.103.33 are versions or sections, 2.5.29.35
+  an object identifier), nor what follows the word version;
 - secrets as in credentials.py.
 
 Only ASCII digits are looked at. A number that nothing marks (eleven digits in a row) is not taken for an
@@ -144,6 +145,7 @@ def _keep(found: list[Sighting], more: Iterable[tuple[int, int, str]], code: str
 _LOCAL_PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._%+'\-]{0,62}[A-Za-z0-9_+\-])?\Z")
 _DOMAIN = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?\.)+([A-Za-z]{2,24})(?![A-Za-z0-9_])")
 _NOBODYS = re.compile(r"(?i)(?:.*\.)?(?:example\.(?:com|net|org)|example|test|invalid|localhost|local)")
+_USER_OF_ADDRESS = re.compile(r"://[^\s/@]*\Z")
 _FILE_NAMES = frozenset(
     {
         "png",
@@ -173,14 +175,14 @@ def _email_addresses(text: str) -> Iterator[tuple[int, int, str]]:
         domain = _DOMAIN.match(text, at + 1)
         if local and domain and domain[1].lower() not in _FILE_NAMES and not _NOBODYS.fullmatch(domain[0]):
             remote = local[0] == "git" and text[domain.end() : domain.end() + 1] in (":", "/")
-            if not remote:
+            if not remote and not _USER_OF_ADDRESS.search(text, max(0, local.start() - 80), local.start()):
                 yield local.start(), domain.end(), "email-address"
         at = text.find("@", at + 1)
 
 
 # The look behind comes after the first character: so the search goes from digit to digit.
-_IPV4 = re.compile(r"[0-9](?<![\w.\-].)[0-9]{0,2}(?:\.[0-9]{1,3}){3}(?![\w\-]|\.[0-9])", re.ASCII)
-_IPV6 = re.compile(r"[23](?<![\w:.].)[0-9A-Fa-f]{3}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:])", re.ASCII)
+_IPV4 = re.compile(r"[0-9](?<![\w.\-].)[0-9]{0,2}(?:\.[0-9]{1,3}){3}(?![\w\-]|\.[0-9]|/[0-9])", re.ASCII)
+_IPV6 = re.compile(r"[23](?<![\w:.].)[0-9A-Fa-f]{3}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:]|/[0-9])", re.ASCII)
 _VERSION = re.compile(r"(?i)(?:\bversions?|\brelease|\bbuild|\bv|§|\bsection|\bchapter)[\s.:=]*\Z")
 
 
@@ -194,9 +196,13 @@ def _ip_addresses(text: str) -> Iterator[tuple[int, int, str]]:
                 address = ip_address(match[0])
             except ValueError:
                 continue
-            if not address.is_global or address.is_multicast or len(match[0]) == 7:
+            if not address.is_global or address.is_multicast:
                 continue
-            if address.version == 4 and _VERSION.search(text, max(0, match.start() - 12), match.start()):
+            if address.version == 4 and (
+                match[0][1] == match[0][3] == "."
+                or match[0].endswith(".0")
+                or _VERSION.search(text, max(0, match.start() - 12), match.start())
+            ):
                 continue
             yield *match.span(), "ip-address"
 

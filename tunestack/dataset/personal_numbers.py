@@ -51,6 +51,11 @@ _REGIONS_WITH_ZERO = ("GB", "DE", "FR", "NL", "IT", "AU", "JP")
 _PHONE = re.compile(r"(?<![\w.])[+(]{0,2}[0-9](?:[ \-.()/]{0,3}[0-9]){6,16}(?!\w)", re.ASCII)
 # 555-0100 to 555-0199, which nobody has (North American Numbering Plan, reserved for fiction).
 _FICTION = re.compile(r"1?[2-9][0-9]{2}55501[0-9]{2}")
+# Not a national number: a decimal, a single 0 apart, an American postal code (ZIP+4), what a sentence ends within,
+# pages or a volume and a year.
+_NO_PHONE = re.compile(
+    r"\(?[0-9]*\.[0-9]*\Z|\(?0[ \-.)]|[0-9]{5}-[0-9]{4}\Z|.*[0-9]\. |[0-9\-]+ (?:19|20)[0-9]{2}\Z"
+)
 _NO_DIGIT = re.compile("[^0-9]")
 
 Found = tuple[int, int, str]
@@ -104,7 +109,7 @@ def _cards(text: str, part: int, part_end: int) -> Iterator[Found]:
 @cache
 def _shapes() -> tuple[tuple[re.Pattern[str], str], ...]:
     return tuple(
-        (re.compile(rf"(?<![\w.\-+])(?:{shape})(?![\w\-]|\.[0-9])", re.ASCII), module)
+        (re.compile(rf"(?<![\w.\-+/])(?:{shape})(?![\w\-]|\.[0-9])", re.ASCII), module)
         for shape, module in SHAPES
     )
 
@@ -140,7 +145,7 @@ def _is_phone_number(number: str) -> bool:
     regions: tuple[str | None, ...]
     if "+" in number:
         regions, exact = (None,), False
-    elif len(digits) == len(number):
+    elif len(digits) == len(number) or _NO_PHONE.match(number):
         return False
     elif digits[0] == "0":
         regions, exact = _REGIONS_WITH_ZERO, True

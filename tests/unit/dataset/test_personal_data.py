@@ -82,10 +82,16 @@ FOUND = [
     ),
     (
         "password-in-address",
-        "postgres://ann:«hunter2»@db.corp.io:5432/x".replace("@db", "@localhost, not db"),
+        "postgres://ann:«hunter2»@db.corp.io:5432/x",
     ),
 ]
 CLEAN = [
+    "51 Franklin Street, Boston, MA 02110-1301, USA; pp. 573-583. 2020; Phys. Rev. E 78, 046110 2008; 19.0.0.0",
+    "It is 0.841470984807897, 1234.5678901 or (0.343750000); 02.12345678 seconds, [0.41421356, 0, 0].",
+    "OID 2.5.29.35, V8 4.5.103.33, the network 84.17.0.0/16 and 2600:2d00:0:2::/64, doi:10.1137/10081232X.",
+    "AWS's own example is AKIAIOSFODNN7EXAMPLE.",
+    "postgres://ann:hunter2@localhost:5432/x, https://a:b@corp.io/, s3://{key}:{secret_key}@bucket",
+    "https://ann:hunter2@www.example.com/ and redis://:$PASSWORD@cache.corp.io",
     "In 2019 we paid $3,000, in 2020-2021 it was 4.500,00 EUR, and 1,234,567.89 in all.",
     "On 2023-11-05 10:30:15, on 05/11/2023, on 11.05.2023 and at 2023-11-05T10:30:15.123456Z.",
     "ISBN 978-0-306-40615-7 and ISBN 0-306-40615-2; ISSN 2049-3630.",
