@@ -27,8 +27,9 @@ from tunestack.dataset.feedback import (
     terminal_collection,
 )
 from tunestack.dataset.feedback.pairs import REASONS, Pairing, pair_votes
-from tunestack.dataset.feedback.votes import Prompt, Turn, Vote
+from tunestack.dataset.feedback.votes import Prompt, Vote
 from tunestack.dataset.findings import DatasetRefused
+from tunestack.dataset.formats.format import Turn
 from tunestack.spec.errors import TunestackError
 
 Rows = list[dict[str, Any]]

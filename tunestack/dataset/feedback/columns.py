@@ -7,7 +7,7 @@ an export of a table of one's own mostly has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import Any
@@ -87,28 +87,7 @@ def known_fields(given: Mapping[str, str]) -> frozenset[str]:
 
 def detect_columns(log: str, present: Set[str], given: Mapping[str, str]) -> Columns:
     """What the fields ``present`` in a log are, ``given`` first. Raises TunestackError where that cannot be told."""
-    problems = [
-        Problem(
-            "columns-unknown",
-            f'"{word}" is nothing that a log of feedback has',
-            need=", ".join(NAMES),
-            fix=f"write {meant}={field}" if (meant := nearest(word, NAMES)) else "",
-        )
-        for word, field in given.items()
-        if word not in NAMES
-    ]
-    problems += [
-        Problem(
-            "columns-unknown",
-            f'no record has the field "{field}"',
-            log,
-            have=", ".join(sorted(present)),
-            fix=f"write {word}={meant}" if (meant := nearest(field, present)) else "",
-        )
-        for word, field in given.items()
-        if word in NAMES and field not in present and field.split(".")[0] not in present
-    ]
-    if problems:
+    if problems := [*_unknown_words(given), *_absent_fields(log, present, given)]:
         raise TunestackError(*problems, exit_status=2)
     found, passed_over = dict(given), {}
     for word, names in NAMES.items():
@@ -127,13 +106,10 @@ def detect_columns(log: str, present: Set[str], given: Mapping[str, str]) -> Col
             {word: found[word] for word in used if word in found},
             {word: names for word, names in passed_over.items() if word in used},
         )
-    message = (
-        "it cannot be told what the prompts and the votes are"
-        if len(kinds) != 1
-        else "it cannot be told what the prompts are"
-    )
     if len(kinds) > 1:
         message = f"this could be a log of {' or of '.join(kinds)}"
+    else:
+        message = f"it cannot be told what the prompts {'are' if kinds else 'and the votes are'}"
     raise TunestackError(
         Problem(
             "columns-unknown",
@@ -145,6 +121,24 @@ def detect_columns(log: str, present: Set[str], given: Mapping[str, str]) -> Col
         ),
         exit_status=2,
     )
+
+
+def _unknown_words(given: Mapping[str, str]) -> Iterator[Problem]:
+    for word, field in given.items():
+        if word not in NAMES:
+            message = f'"{word}" is nothing that a log of feedback has'
+            meant = nearest(word, NAMES)
+            fix = f"write {meant}={field}" if meant else ""
+            yield Problem("columns-unknown", message, need=", ".join(NAMES), fix=fix)
+
+
+def _absent_fields(log: str, present: Set[str], given: Mapping[str, str]) -> Iterator[Problem]:
+    for word, field in given.items():
+        if word in NAMES and field not in present and field.split(".")[0] not in present:
+            message = f'no record has the field "{field}"'
+            meant = nearest(field, present)
+            fix = f"write {word}={meant}" if meant else ""
+            yield Problem("columns-unknown", message, log, have=", ".join(sorted(present)), fix=fix)
 
 
 def value_at(record: Mapping[str, Any], field: str) -> Any:

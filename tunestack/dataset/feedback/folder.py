@@ -121,7 +121,7 @@ def _files(
 def _record(pair: Pair, with_context: bool) -> dict[str, Any]:
     return {
         **({"context": pair.prompt.context} if with_context else {}),
-        "prompt": [{"role": turn.author, "content": turn.content} for turn in pair.prompt.turns],
+        "prompt": [{"role": turn.role, "content": turn.text} for turn in pair.prompt.turns],
         "candidate_0": pair.candidates[0],
         "candidate_1": pair.candidates[1],
         "choice": pair.choice,

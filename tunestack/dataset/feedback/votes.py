@@ -19,14 +19,7 @@ from typing import Any, NamedTuple
 
 from tunestack.dataset.feedback.columns import Columns, value_at
 from tunestack.dataset.findings import quoted
-from tunestack.dataset.formats.format import Violation
-
-
-class Turn(NamedTuple):
-    """One turn of the prompt; ``author`` is `user` or `assistant`."""
-
-    author: str
-    content: str
+from tunestack.dataset.formats.format import Role, Turn, Violation
 
 
 class Prompt(NamedTuple):
@@ -94,7 +87,7 @@ _CHOICES: Mapping[str, int | None] = {
     **dict.fromkeys(("1", "b", "right", "candidate_1", "response_1", "response_b", "model_b"), 1),
     **dict.fromkeys(("tie", "both", "neither", "none", "equal", "tie (bothbad)"), None),
 }
-_AUTHORS = {
+_ROLES: Mapping[str, Role] = {
     "user": "user",
     "human": "user",
     "assistant": "assistant",
@@ -188,15 +181,15 @@ def _prompt(value: Any, path: str, context: str | None, in_cells: bool) -> Promp
                 )
             context = content
             continue
-        if author not in _AUTHORS:
+        if author not in _ROLES:
             raise _Misunderstood(
                 f"{here}.{'role' if 'role' in item else 'author'}",
                 "unknown-role",
                 f"{quoted(author)} is nobody in a conversation",
                 "write system, user or assistant",
             )
-        turns.append(Turn(_AUTHORS[author], content))
-        if turns[-1].author != ("user", "assistant")[(len(turns) - 1) % 2]:
+        turns.append(Turn(_ROLES[author], content))
+        if turns[-1].role != ("user", "assistant")[(len(turns) - 1) % 2]:
             raise _Misunderstood(
                 here,
                 "roles-out-of-turn",
@@ -205,7 +198,7 @@ def _prompt(value: Any, path: str, context: str | None, in_cells: bool) -> Promp
             )
     if not turns:
         return None
-    if turns[-1].author != "user":
+    if turns[-1].role != "user":
         raise _Misunderstood(
             path,
             "roles-out-of-turn",
