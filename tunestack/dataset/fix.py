@@ -178,7 +178,10 @@ def _mend(line: str, findings: Sequence[Finding]) -> tuple[list[str], list[Findi
         if finding.code == "json-syntax":
             syntax.append(finding)
             continue
-        edit = _EDITS[finding.code](line, finding.column - 1, finding, findings)
+        try:
+            edit = _EDITS[finding.code](line, finding.column - 1, finding, findings)
+        except (ValueError, IndexError):
+            edit = None  # the line is not what it was when it was checked, or is of a file that is no data
         if edit and all(edit.end <= other.start or other.end <= edit.start for other in edits):
             edits.append(edit)
             fixed.append(finding)
@@ -205,7 +208,8 @@ def _applied(text: str, edits: Sequence[_Edit]) -> str:
 
 
 def _byte_order_mark(line: str, at: int, finding: Finding, others: Sequence[Finding]) -> _Edit | None:
-    return _Edit(0, len(line) - len(line.lstrip("\ufeff")), "")
+    marks = len(line) - len(line.lstrip("\ufeff"))
+    return _Edit(0, marks, "") if marks else None
 
 
 def _misspelt_field(line: str, at: int, finding: Finding, others: Sequence[Finding]) -> _Edit | None:

@@ -188,6 +188,27 @@ def test_a_source_that_is_no_plain_file_of_lines_is_left_to_a_person(tmp_path: P
     assert (patch.diff, patch.fixed, len(patch.remaining)) == (b"", (), 1)
 
 
+def test_a_file_that_is_no_data_or_changed_since_is_left_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "dataset.yaml"
+    file.write_text("nam: x\nlabel: 1\n\n")
+    codes = [
+        "unknown-field",
+        "wrong-type",
+        "duplicate-key",
+        "json-syntax",
+        "byte-order-mark",
+        "missing-field",
+    ]
+    found = [
+        Finding(str(file), line, column, code, "$.nam", "", "write `name`")
+        for line in (0, 1, 2, 9)
+        for column in (0, 1, 99)
+        for code in codes
+    ]
+    patch = fixes(found, open_source(file), root=tmp_path)
+    assert (patch.diff, patch.fixed, list(patch.remaining)) == (b"", (), sorted(found))
+
+
 def test_findings_of_other_files_are_left_out(tmp_path: Path) -> None:
     one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
     one.write_text(row(1, "1"))

@@ -23,7 +23,7 @@ from tunestack.dataset.sources.source import (
 from tunestack.spec.errors import Problem, TunestackError
 
 if TYPE_CHECKING:
-    from google.cloud import storage as google_cloud_storage
+    from google.cloud.storage import Client
 
 
 def open_source(
@@ -31,7 +31,7 @@ def open_source(
     *,
     root: Path | None = None,
     columns: Mapping[str, str] | None = None,
-    storage: google_cloud_storage.Client | None = None,
+    storage: Client | None = None,
 ) -> Source:
     """The source at a path (relative to ``root``) or an address `gs://bucket/object#generation`.
 
@@ -62,7 +62,7 @@ def open_source(
             return Table(content, "," if kind == "csv" else "\t", columns)
 
 
-def open_existing(address: str, *, storage: google_cloud_storage.Client | None = None) -> Source:
+def open_existing(address: str, *, storage: Client | None = None) -> Source:
     """A finished JSON Lines object in a bucket, by its generation, to be used as it is.
 
     Nothing is copied: `check_files([address], format=…)` opens the same source, whose blocks are ranges of the
@@ -126,7 +126,7 @@ def _is_object(address: str | Path) -> bool:
     return str(address).startswith("gs://")
 
 
-def _content(address: str, root: Path | None, storage: google_cloud_storage.Client | None) -> Content:
+def _content(address: str, root: Path | None, storage: Client | None) -> Content:
     if _is_object(address):
         from tunestack.dataset.sources.cloud_storage import CloudObject
 

@@ -1,6 +1,6 @@
 """Objects in Cloud Storage, read where they lie: one generation, in ranges, never as a local copy.
 
-google-cloud-storage is imported only here; it honours STORAGE_EMULATOR_HOST by itself.
+google-cloud-storage is imported only where an object is opened; it honours STORAGE_EMULATOR_HOST by itself.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tunestack.spec.errors import Problem, TunestackError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
-    from google.cloud import storage as google_cloud_storage
+    from google.cloud.storage import Blob, Client
 
 # The first range is small, because often no more than the head of an object is wanted; then each is twice the
 # last up to this, which is what is in memory.
@@ -49,7 +49,7 @@ class ObjectAddress(NamedTuple):
 class CloudObject:
     """One generation of an object. Which one is settled when it is made."""
 
-    def __init__(self, address: str, client: google_cloud_storage.Client | None = None) -> None:
+    def __init__(self, address: str, client: Client | None = None) -> None:
         """Asks Cloud Storage for the object. Raises TunestackError, SourceFault (code `generation`)."""
         self._address = address
         self._bucket, self._object, named = ObjectAddress.parse(address)
@@ -93,11 +93,11 @@ class CloudObject:
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_client": None}  # the connection stays with its process
 
-    def _blob(self, generation: int | None) -> google_cloud_storage.Blob:
+    def _blob(self, generation: int | None) -> Blob:
         if self._client is None:
-            from google.cloud import storage
+            from google.cloud.storage import Client
 
-            self._client = storage.Client(project=None)
+            self._client = Client(project=None)
         return self._client.bucket(self._bucket).blob(self._object, generation=generation)
 
     def _other_generation(self, need: int, have: int | None) -> SourceFault:
