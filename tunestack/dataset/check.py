@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from tunestack.dataset.reading import Reading, read_all
+from tunestack.dataset.processes import InOrder
+from tunestack.dataset.reading import Reading, read_all, reason
 from tunestack.dataset.repeats import Part, repeated_rows
 from tunestack.dataset.report import Report
 from tunestack.dataset.rows import Rows
 from tunestack.dataset.scan import Scan, ScanPlan
 from tunestack.dataset.sources import open_source
+from tunestack.dataset.sources.source import Source
 from tunestack.spec.errors import Problem, TunestackError
 
 
@@ -31,25 +33,23 @@ def check_dataset(
 
 
 def check_files(
-    paths: Iterable[str | Path],
+    paths: Iterable[str | Path | Source],
     *,
     format: str = "supervised",  # noqa: A002
     quick: bool = False,
-    processes: int | None = None,
+    processes: int | InOrder | None = None,
     block_bytes: int | None = None,
 ) -> Report:
     """Everything that is wrong with finished files of a format, without any project around them.
 
-    Each file is looked at on its own. ``quick``: only whether each line is right by itself; nothing is counted,
-    compared or digested. Raises TunestackError (exit status 2) where a file cannot be read.
+    Each file, or source that is open already, is looked at on its own. ``quick``: only whether each line is right
+    by itself; nothing is counted, compared or digested. Raises TunestackError (exit status 2) where a file cannot
+    be read.
     """
     plan = ScanPlan(format, quick=quick)
     parts = []
     for path in paths:
-        try:
-            source = open_source(path)
-        except OSError as error:
-            raise _unreadable(path, error) from None
+        source = _opened(path) if isinstance(path, str | Path) else path
         rows = Rows()
         parts.append(Part([Reading(plan, Scan(source=source, rows=rows))], rows))
     try:
@@ -64,9 +64,14 @@ def check_files(
     return report
 
 
-def _unreadable(path: str | Path, error: OSError) -> TunestackError:
-    from tunestack.dataset.examine import reason
+def _opened(path: str | Path) -> Source:
+    try:
+        return open_source(path)
+    except OSError as error:
+        raise _unreadable(path, error) from None
 
+
+def _unreadable(path: str | Path, error: OSError) -> TunestackError:
     problem = Problem(
         "file-unreadable", reason(Path(path).name, error), str(path), fix="give the path of a file"
     )

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe, wait
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from tunestack.spec.errors import Problem, TunestackError
 
@@ -35,6 +35,14 @@ _PROGRAM = (
 def available_processes() -> int:
     """As many as there are processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class InOrder(Protocol):
+    """Whatever does pieces of work elsewhere and gives the results in their order, as `in_order` does."""
+
+    def __call__(self, function: Callable[[Work], Result], pieces: Iterable[Work], /) -> Iterator[Result]:
+        """Function, pieces and results can be pickled; what the function raises is raised."""
+        ...
 
 
 def in_order(function: Callable[[Work], Result], pieces: Iterable[Work], processes: int) -> Iterator[Result]:

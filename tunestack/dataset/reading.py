@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import NamedTuple
 
 from tunestack.dataset.findings import Finding
-from tunestack.dataset.processes import available_processes, in_order
+from tunestack.dataset.processes import InOrder, available_processes, in_order
 from tunestack.dataset.report import Report
 from tunestack.dataset.rules import Ledger
 from tunestack.dataset.scan import BlockReport, Record, Scan, ScanPlan, scan_block
@@ -61,11 +62,12 @@ class _Piece(NamedTuple):
 
 
 def read_all(
-    readings: Sequence[Reading], processes: int | None = None, block_bytes: int | None = None
+    readings: Sequence[Reading], processes: int | InOrder | None = None, block_bytes: int | None = None
 ) -> None:
     """Scan and digest all sources. Raises OSError and TunestackError as the sources do.
 
-    ``processes``: None for as many as there are processors, or this one alone where that is faster.
+    ``processes``: None for as many as there are processors, or this one alone where that is faster; or whatever else
+    does the pieces of work.
     """
     faults: dict[int, SourceFault] = {}
     pieces = _pieces(readings, block_bytes or BLOCK_BYTES, faults)
@@ -79,8 +81,9 @@ def read_all(
                 break
         pieces = chain(first, pieces)
     work = partial(_done, [reading.plan for reading in readings])
+    done = processes(work, pieces) if callable(processes) else in_order(work, pieces, processes or 1)
     begun = 0
-    for number, result in in_order(work, pieces, processes or 1):
+    for number, result in done:
         begun = _begin(readings, begun, number + 1)
         if isinstance(result, BlockReport):
             readings[number].scan.fold(result)
@@ -144,3 +147,12 @@ def records_again(scan: Scan, wanted: Iterable[int], block_bytes: int | None = N
                 number += len(chunk.texts)
                 if numbers[at] >= end:
                     break
+
+
+def reason(file: str | Path, error: OSError | UnicodeDecodeError) -> str:
+    """Why a file cannot be read, in words."""
+    if isinstance(error, FileNotFoundError):
+        return f"{file} does not exist"
+    if isinstance(error, UnicodeDecodeError):
+        return f"{file} is not UTF-8"
+    return f"{file} cannot be read: {(error.strerror or type(error).__name__).lower()}"

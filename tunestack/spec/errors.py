@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class TunestackError(Exception):
         self.problems = problems
         self.exit_status = exit_status
         super().__init__("\n".join(str(problem) for problem in problems))
+
+    def __reduce__(self) -> tuple[partial[TunestackError], tuple[Problem, ...]]:
+        """Pickled by its problems: it is raised in one process and told in another."""
+        return partial(TunestackError, exit_status=self.exit_status), self.problems
 
 
 class SeveralErrors(TunestackError):
