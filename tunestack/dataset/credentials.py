@@ -68,6 +68,15 @@ KINDS = frozenset(
     }
 )
 
+_NAMES = {
+    **{
+        name.lower(): name
+        for name in ("AWS", "Azure", "Discord", "GitHub", "GitLab", "Google", "Hugging", "Face")
+    },
+    **{name.lower(): name for name in ("JSON", "Mailchimp", "OpenAI", "PyPI", "SendGrid", "Slack", "Square")},
+    **{name.lower(): name for name in ("Stripe", "Telegram", "Twilio", "Anthropic", "OAuth")},
+}
+
 _PEM = re.compile(r"(?:-----)?BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?(?:-----)?")
 _PEM_BODY = re.compile(r"[A-Za-z0-9+/=]{32}")
 _PEM_END = re.compile(r"-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----")
@@ -86,6 +95,11 @@ _PLACEHOLDER = re.compile(
 _NOBODYS_HOST = re.compile(
     r"(?i)(?:localhost|127\.0\.0\.1|(?:[\w\-]+\.)*(?:example\.(?:com|net|org)|example|test|invalid))(?![\w.\-]*\w)"
 )
+
+
+def in_words(kind: str) -> str:
+    """A kind as people write it: `GitHub token`."""
+    return " ".join(_NAMES.get(word, word) for word in kind.split("-"))
 
 
 @cache

@@ -237,7 +237,7 @@ def excerpt(text: str, sighting: Sighting, sightings: Iterable[Sighting], around
 
 def message(text: str, sighting: Sighting) -> str:
     """What was found, in words, masked."""
-    what = PERSONAL_DATA.get(sighting.kind) or f"a secret ({sighting.kind.replace('-', ' ')})"
+    what = PERSONAL_DATA.get(sighting.kind) or f"a secret ({_module('credentials').in_words(sighting.kind)})"
     return f"the text holds {what}: {masked(text, sighting)}"
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tunestack.dataset import credentials
 from tunestack.dataset.personal_data import PERSONAL_DATA, excerpt, fix, masked, message, search
+from tunestack.spec.allow_list import digest_of
 
 # Put together here, so that no scanner takes this file for a leak.
 AWS = "AKIA" + "Z7Q2MXN4PLV5TK3R"
@@ -162,6 +163,12 @@ def test_a_mask_shows_the_ends_of_what_is_long_and_nothing_of_a_password() -> No
     assert masked(GITHUB, search(GITHUB)[0]) == "ghp_…A2"
     address = "redis://:x@h and ftp://ann:hunter2hunter2hunter2hunter2@corp.io/"
     assert [masked(address, one) for one in search(address) if one.code == "secret"] == ["…"]
+
+
+def test_a_finding_names_the_maker_and_the_digest_that_would_allow_it() -> None:
+    [sighting] = search(GITHUB)
+    assert message(GITHUB, sighting) == "the text holds a secret (GitHub token): ghp_…A2"
+    assert f"digest: {digest_of(GITHUB)}" in fix(GITHUB, sighting)
 
 
 def test_an_excerpt_masks_whatever_else_stands_around() -> None:
