@@ -9,6 +9,9 @@ side that the hashes of their prompts choose.
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 _HELD_OUT = "held-out-"
 # The parts of an embedding dataset, and what they are called where every dataset has the same names.
 _EMBEDDING_PARTS = {"train-labels": "train", "test-labels": "validation"}
+_LABEL_FIELDS = ("query-id", "corpus-id", "score")
 
 
 @dataclass(frozen=True)
@@ -120,13 +124,23 @@ def _write(examined: Examined, folder: Path) -> dict[str, CompiledFile]:
         if name == "records":
             files |= _split(examined, folder)
         elif name not in existing:
+            labels = name in _EMBEDDING_PARTS
             called = _EMBEDDING_PARTS.get(name, name)
-            suffix = ".tsv" if name in _EMBEDDING_PARTS else ".jsonl"
-            with DigestedFile(folder / f"{called}{suffix}") as file:
+            with DigestedFile(folder / f"{called}.{'tsv' if labels else 'jsonl'}") as file:
+                if labels:
+                    file.write("\t".join(_LABEL_FIELDS).encode() + b"\n", rows=0)
                 for line in part.lines():
-                    file.write(line)
+                    file.write(_table_row(line) if labels else line)
                 files[called] = file.finish()
     return files
+
+
+def _table_row(line: bytes) -> bytes:
+    """A label as a row of the table that the service takes: a score that was left out is 1."""
+    label = {"score": 1} | json.loads(line)
+    row = io.StringIO()
+    csv.writer(row, delimiter="\t", lineterminator="\n").writerow(label[name] for name in _LABEL_FIELDS)
+    return row.getvalue().encode()
 
 
 def _split(examined: Examined, folder: Path) -> dict[str, CompiledFile]:

@@ -170,3 +170,48 @@ def test_more_rows_to_validate_on_than_the_service_takes_are_refused_and_not_cut
     (found,) = refused.value.findings
     assert (found.code, found.where) == ("split-too-large", f"{supervised / 'dataset.yaml'}:9:21")
     assert "1,500 rows to validate on" in found.message
+
+
+def test_an_embedding_dataset_is_checked_and_copied_under_its_digest(tmp_path: Path) -> None:
+    folder = tmp_path / "answers"
+    folder.mkdir()
+    write_rows(folder / "queries.jsonl", [{"_id": f"q{n}", "text": f"Question {n}?"} for n in range(20)])
+    write_rows(
+        folder / "corpus.jsonl", [{"_id": f"c{n}", "text": f"Answer {n}.", "title": "é"} for n in range(20)]
+    )
+    for name, rows in (("train", range(15)), ("test", range(15, 20))):
+        labels = "".join(f"q{n}\tc{n}\t{n % 3}\r\n" for n in rows)
+        (folder / f"{name}.tsv").write_text("query-id\tcorpus-id\tscore\r\n" + labels, newline="")
+    (folder / "dataset.yaml").write_text(
+        """\
+name: answers
+description: Which answer fits which question.
+format: embedding
+embedding: {queries: queries.jsonl, corpus: corpus.jsonl, train_labels: train.tsv, test_labels: test.tsv}
+"""
+    )
+    compiled = compile_dataset(folder, tmp_path / "out")
+    assert {part: file.rows for part, file in compiled.files.items()} == {
+        "train": 15,
+        "validation": 5,
+        "queries": 20,
+        "corpus": 20,
+    }
+    assert compiled.train.path is not None
+    assert sorted(path.name for path in compiled.train.path.parent.iterdir()) == [
+        "corpus.jsonl",
+        "queries.jsonl",
+        "train.tsv",
+        "validation.tsv",
+    ]
+    assert compiled.train.path.read_text().splitlines()[:3] == [
+        "query-id\tcorpus-id\tscore",
+        "q0\tc0\t0",
+        "q1\tc1\t1",
+    ]
+    queries = compiled.beside["queries"].path
+    assert queries is not None
+    assert [json.loads(line) for line in queries.read_text().splitlines()][:1] == [
+        {"_id": "q0", "text": "Question 0?"}
+    ]
+    assert compare(compiled.train.path.parent, folder).same
