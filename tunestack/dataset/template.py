@@ -104,14 +104,18 @@ class PromptTemplate:
         except TemplateSyntaxError as error:
             raise self._fault(error.message or "not a Jinja2 template", error.lineno) from None
         self.columns = tuple(name for name in columns if name in names)
+        # Jinja2 counts a name that only one branch sets as undeclared; whether it is set, each record shows.
+        assigned = {node.name for node in tree.find_all(nodes.Name) if node.ctx == "store"}
+        assigned.update(macro.name for macro in tree.find_all(nodes.Macro))
+        unknown = names - set(columns) - assigned
         for node in tree.find_all(nodes.Name):
-            if node.name in names and node.name not in columns and node.name not in environment.globals:
+            if node.name in unknown and node.name not in environment.globals:
                 meant = nearest(node.name, columns)
                 fix = f"write `{meant}`" if meant else f"the columns are {', '.join(columns)}"
                 raise self._fault(f"`{node.name}` is no column", node.lineno, fix)
         self.constant_text = "".join(data.data for data in tree.find_all(nodes.TemplateData))
         # shared=True leaves Jinja2's globals out of the context, which is most of its cost.
-        self._shared = names <= set(columns)
+        self._shared = environment.globals.keys().isdisjoint(names - set(columns))
         self._context = self._template.new_context({}, shared=True)
         self.lowered = _lowered(tree, columns)
 

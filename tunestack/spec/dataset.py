@@ -284,7 +284,9 @@ class DatasetSpec(_Strict):
         for column in self.rules.truncate:
             if self.columns.get(column) not in ("string", "list[string]", "messages"):
                 message = f"`rules.truncate` names `{column}`, which is no column with text"
-                yield misfit(message, "rules", "truncate", column, need=listed([*texts, *turns]))
+                yield misfit(
+                    message, "rules", "truncate", column, need=listed([*texts, *turns]), fix="delete it"
+                )
         if self.references is not None:
             if self.columns.get(self.references, "list[string]") != "list[string]":
                 message = f"`references` names `{self.references}`, which is a column of another type"

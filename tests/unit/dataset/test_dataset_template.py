@@ -86,6 +86,9 @@ def rendered(render: Callable[[Mapping[str, Any]], str], row: dict[str, Any]) ->
         "{% macro quote(it) %}<{{ it }}>{% endmacro %}{{ quote(text) }}",
         "{{ count + 1 }} {{ score }} {{ not flag }} {{ turns | length }}",
         "{% set seen = text if flag else label %}{% if seen %}{% set more = seen %}{{ more }}{% endif %}",
+        "{% if flag %}{% set seen = text %}{% endif %}{{ seen }}",
+        "{% if flag %}{% macro said() %}{{ text }}{% endmacro %}{% endif %}{{ said() }}",
+        "{% if flag %}{% set range = text %}{% endif %}{{ range }}",
         "{% autoescape true %}<{{ text }}>{{ text[0] }}{% endautoescape %}{{ label }}",
         "{% block one %}{{ text }}{{ notes[0] }}{% endblock %}",
         "{% set box = namespace(last='') %}{% for turn in turns %}{% set box.last = turn.content %}{% endfor %}"
