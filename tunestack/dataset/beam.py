@@ -91,7 +91,13 @@ class BeamMap:
         beam, options = self._beam()
         with _exchange(self._location(options)) as exchange:
             places = exchange.write_pieces(pieces)
-            pipeline = beam.Pipeline(runner=self._runner(), options=options)
+            try:
+                pipeline = beam.Pipeline(runner=self._runner(), options=options)
+            except (ValueError, ImportError, RuntimeError) as error:  # no such runner, options that it misses
+                problem = Problem(
+                    "beam-options", str(error), self.runner, fix="see the runner's documentation"
+                )
+                raise TunestackError(problem, exit_status=2) from None
             # The shuffle between keeps the runner from doing all pieces in the one bundle that lists them.
             _ = (
                 pipeline
