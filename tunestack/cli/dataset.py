@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from tunestack.dataset import CompiledDataset, Report
-    from tunestack.dataset.fix import Patch
+from tunestack.cli import dataset_beam
+from tunestack.cli.documents import say
 
 EXAMPLES = """\
 examples:
@@ -122,6 +119,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     diff.add_argument("new", type=Path, metavar="NEW", help="the same")
 
+    dataset_beam.add_arguments(
+        action("beam", dataset_beam.run, dataset_beam.SUMMARY, dataset_beam.EXAMPLES), _format
+    )
+
     collect = action(
         "collect", _collect, "turn votes on served answers into a preference dataset (docs/feedback.md)"
     )
@@ -217,174 +218,29 @@ def _column(text: str) -> tuple[str, str]:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from tunestack.dataset import json_report, terminal_report
-    from tunestack.dataset.report import counted
+    from tunestack.cli.dataset_checks import check
 
-    report = _report(arguments)
-    if arguments.html:
-        _write_page(report, arguments)
-    patches = _patches(report) if arguments.fix else []
-
-    def document() -> dict[str, Any]:
-        return json_report(report) | (
-            {
-                "patches": [
-                    {
-                        "file": patch.file,
-                        "patch": str(patch.path),
-                        "command": patch.command,
-                        "fixed": len(patch.fixed),
-                        "remaining": len(patch.remaining),
-                    }
-                    for patch in patches
-                ]
-            }
-            if arguments.fix
-            else {}
-        )
-
-    def text() -> str:
-        told = [terminal_report(report)]
-        for patch in patches:
-            told += [
-                "",
-                f"{patch.path} mends {counted(len(patch.fixed), 'finding')}:",
-                "",
-                str(patch).rstrip("\n"),
-            ]
-            told += ["", f"Read it, then apply it: {patch.command}"]
-        if arguments.fix and not report.good and not patches:
-            told += ["", "Nothing of this can be mended mechanically: there is no patch."]
-        return "\n".join(told)
-
-    _say(arguments, document, text)
-    return 0 if report.good else 1
-
-
-def _patches(report: Report) -> list[Patch]:
-    """For each file with findings that leave no doubt what was meant: the patch, written beside it."""
-    from tunestack.dataset.fix import fixes
-    from tunestack.dataset.sources import open_source
-
-    written = []
-    for name in sorted({found.file for found in report.findings}):
-        patch = fixes(report.findings, open_source(name))
-        if patch.diff:
-            patch.write()
-            written.append(patch)
-    return written
+    return check(arguments)
 
 
 def _stats(arguments: argparse.Namespace) -> int:
-    from tunestack.dataset.report import json_report
-    from tunestack.dataset.statistics_report import terminal_statistics
+    from tunestack.cli.dataset_checks import stats
 
-    report = _report(arguments)
-    if arguments.html:
-        _write_page(report, arguments)
-
-    def figures() -> dict[str, Any]:
-        return {name: value for name, value in json_report(report).items() if name != "findings"}
-
-    _say(arguments, figures, lambda: terminal_statistics(report))
-    return 0 if report.good else 1
+    return stats(arguments)
 
 
 def _compile(arguments: argparse.Namespace) -> int:
-    from tunestack.dataset import DatasetRefused, Report
+    from tunestack.cli.dataset_compile import compile_folders
 
-    refused = Report()
-    documents: list[dict[str, Any]] = []
-    for folder in arguments.folder:
-        try:
-            compiled = (
-                _checked_against_lock(folder, arguments) if arguments.check else _compiled(folder, arguments)
-            )
-        except DatasetRefused as error:
-            refused.merge(error.report)
-            continue
-        documents.append(
-            {
-                "name": compiled.name,
-                "digest": compiled.digest,
-                "format": compiled.format,
-                "files": {
-                    part: {
-                        "path": None if file.path is None or arguments.check else str(file.path),
-                        "uri": file.uri,
-                        "generation": file.generation,
-                        "rows": file.rows,
-                        "bytes": file.bytes,
-                        "digest": file.digest,
-                        "crc32c": file.crc32c,
-                    }
-                    for part, file in compiled.files.items()
-                },
-            }
-        )
-    _say(
-        arguments, lambda: _compiled_document(documents, refused), lambda: _compiled_text(documents, refused)
-    )
-    return 0 if refused.good else 1
-
-
-def _compiled(folder: Path, arguments: argparse.Namespace) -> CompiledDataset:
-    from tunestack.dataset import compile_dataset
-    from tunestack.dataset.lock import lock_of, write_lock
-
-    compiled = compile_dataset(folder, arguments.output, arguments.format)
-    if arguments.format is None:  # the lock is of the dataset as it is declared
-        write_lock(folder, lock_of(folder, compiled))
-    if arguments.upload:
-        from tunestack.dataset.upload import upload_dataset
-
-        compiled = upload_dataset(compiled, arguments.upload)
-    return compiled
-
-
-def _checked_against_lock(folder: Path, arguments: argparse.Namespace) -> CompiledDataset:
-    """Compiled to a place that is gone afterwards. Raises TunestackError where the lock says something else."""
-    import tempfile
-
-    from tunestack.dataset import compile_dataset
-    from tunestack.dataset.lock import LOCK_FILE, lock_of, read_lock, stale
-    from tunestack.spec.errors import Problem, TunestackError
-
-    lock = read_lock(folder)
-    with tempfile.TemporaryDirectory() as aside:
-        compiled = compile_dataset(folder, Path(aside), arguments.format)
-        now = lock_of(folder, compiled)
-    if lock is None:
-        fix = f"tunestack dataset compile {folder}, and commit the lock"
-        raise TunestackError(Problem("lock-stale", "there is no lock", str(folder / LOCK_FILE), fix=fix))
-    if problems := stale(folder, lock, now):
-        raise TunestackError(*problems)
-    return compiled
-
-
-def _compiled_document(documents: list[dict[str, Any]], refused: Report) -> dict[str, Any]:
-    from tunestack.dataset import json_report
-
-    return {"datasets": documents} | ({} if refused.good else {"refused": json_report(refused)})
-
-
-def _compiled_text(documents: list[dict[str, Any]], refused: Report) -> str:
-    from tunestack.dataset import terminal_report
-
-    lines = []
-    for document in documents:
-        lines.append(f"{document['name']} · {document['format']} · digest {document['digest'][:16]}")
-        width = max(map(len, document["files"]))
-        folders = {str(Path(file["path"]).parent) for file in document["files"].values() if file["path"]}
-        for part, file in document["files"].items():
-            where = f"  {file['uri']}#{file['generation']}" if file["uri"] else ""
-            lines.append(f"  {part:<{width}}  {file['rows']:>9,} rows  {file['bytes']:>13,} bytes{where}")
-        lines += [f"  in {folder}" for folder in sorted(folders)]
-    return "\n".join(lines if refused.good else [*lines, *[""] * bool(lines), terminal_report(refused)])
+    return compile_folders(arguments)
 
 
 def _split(arguments: argparse.Namespace) -> int:
-    raise NotImplementedError
+    from tunestack.dataset.split_report import json_split, split_of, terminal_split
+
+    split = split_of(arguments.folder)
+    say(arguments, lambda: json_split(split), lambda: terminal_split(split))
+    return 0
 
 
 def _diff(arguments: argparse.Namespace) -> int:
@@ -392,7 +248,7 @@ def _diff(arguments: argparse.Namespace) -> int:
     from tunestack.dataset.difference_report import json_difference, terminal_difference
 
     difference = compare(arguments.old, arguments.new)
-    _say(arguments, lambda: json_difference(difference), lambda: terminal_difference(difference))
+    say(arguments, lambda: json_difference(difference), lambda: terminal_difference(difference))
     return 0 if difference.same else 1
 
 
@@ -410,51 +266,5 @@ def _collect(arguments: argparse.Namespace) -> int:
             validation=arguments.validation,
         ),
     )
-    _say(arguments, lambda: json_collection(collected), lambda: terminal_collection(collected))
+    say(arguments, lambda: json_collection(collected), lambda: terminal_collection(collected))
     return 0
-
-
-def _report(arguments: argparse.Namespace) -> Report:
-    """The reports on all paths as one; of several folders each part is named with its folder."""
-    from tunestack.dataset.check import check_dataset, check_files
-    from tunestack.dataset.report import Report
-
-    report = Report()
-    folders = [path for path in arguments.path if Path(path).is_dir()]
-    for folder in folders:
-        found = Report.of(check_dataset(Path(folder)))
-        if len(arguments.path) > 1:
-            found.statistics = {f"{folder}: {part}": each for part, each in found.statistics.items()}
-            found.tokens = {f"{folder}: {part}": each for part, each in found.tokens.items()}
-        report.merge(found)
-    if files := [path for path in arguments.path if path not in folders]:
-        report.merge(
-            check_files(
-                files,
-                format=arguments.format or "supervised",
-                quick=getattr(arguments, "quick", False),
-                processes=arguments.processes,
-            )
-        )
-    return report
-
-
-def _write_page(report: Report, arguments: argparse.Namespace) -> None:
-    from tunestack.dataset.aside import write_aside
-    from tunestack.dataset.html_report import html_report, worst_rows
-    from tunestack.dataset.row_texts import read_row_texts
-
-    names = [Path(path).resolve().name if Path(path).is_dir() else str(path) for path in arguments.path]
-    page = html_report(report, title=", ".join(names), texts=read_row_texts(worst_rows(report)))
-    write_aside(arguments.html, page.encode())
-    if not arguments.json:
-        print(f"written: {arguments.html}", file=sys.stderr)
-
-
-def _say(arguments: argparse.Namespace, document: Callable[[], Any], text: Callable[[], str]) -> None:
-    if arguments.json:
-        import json
-
-        print(json.dumps(document(), indent=2, ensure_ascii=False))
-    else:
-        print(text())

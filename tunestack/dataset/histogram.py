@@ -23,6 +23,7 @@ WIDTH, HEIGHT, TOP = (
     40,
 )  # of the drawing: its width, where the bars stand, and where they end at most
 _BINS = 36
+_LINEAR_UP_TO = 6  # times the shortest
 _CHARACTERS_PER_TOKEN = 4  # as tunestack.dataset.tokens estimates
 _LABEL_LINES = (13, 28)  # where labels stand, from the top
 
@@ -52,6 +53,7 @@ class Chart:
     """A histogram of the lengths of one text in one part, ready to be drawn."""
 
     part: str
+    logarithmic: bool
     description: str
     bars: list[Bar]
     marks: list[Mark]
@@ -81,18 +83,27 @@ def _limit(text: str, limits: Limits | None) -> int | None:
 
 
 class _Scale:
-    """Lengths on a logarithmic axis, which for lengths close to each other is nearly a linear one."""
+    """An axis of lengths: logarithmic, or linear where the longest is not many times the shortest."""
 
     def __init__(self, least: int, most: int) -> None:
         self.least, self.most = least, most
-        self._low, self._high = math.log(least + 1), math.log(most + 2)
-        step = (self._high - self._low) / _BINS
-        inner = {round(math.exp(self._low + step * index)) - 1 for index in range(1, _BINS)}
-        self.edges = sorted({least, most + 1, *(edge for edge in inner if least < edge <= most)})
+        self.logarithmic = most + 1 > _LINEAR_UP_TO * (least + 1)
+        if self.logarithmic:
+            low, high = math.log(least + 1), math.log(most + 2)
+            inner = {round(math.exp(low + (high - low) * index / _BINS)) - 1 for index in range(1, _BINS)}
+            self.edges = sorted({least, most + 1, *(edge for edge in inner if least < edge <= most)})
+        else:
+            wide = -(-(most + 1 - least) // _BINS)
+            self.edges = [*range(least, most + 1, wide)]
+            self.edges.append(self.edges[-1] + wide)
+        self._low, self._high = self._measure(self.edges[0]), self._measure(self.edges[-1])
+
+    def _measure(self, length: float) -> float:
+        return math.log(length + 1) if self.logarithmic else length
 
     def __call__(self, length: float) -> float:
         """The place of a length on the axis."""
-        return WIDTH * (math.log(length + 1) - self._low) / (self._high - self._low)
+        return WIDTH * (self._measure(length) - self._low) / (self._high - self._low)
 
     def ticks(self) -> list[int]:
         """Round lengths to write below the axis, far enough from each other to be read."""
@@ -125,7 +136,7 @@ def _chart(
         if characters <= scale.most:
             marks.append(_mark(scale(characters + 0.5), f"limit, about {characters:,}", "limit"))
     ticks = [_mark(scale(tick + 0.5), f"{tick:,}", "tick") for tick in scale.ticks()]
-    return Chart(part, description, list(_bars(histogram, scale)), marks, ticks)
+    return Chart(part, scale.logarithmic, description, list(_bars(histogram, scale)), marks, ticks)
 
 
 def _bars(histogram: Counter[int], scale: _Scale) -> Iterator[Bar]:

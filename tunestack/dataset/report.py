@@ -186,7 +186,12 @@ def by_code(report: Report) -> dict[str, list[Finding]]:
 def by_part(report: Report) -> list[tuple[str, Statistics]]:
     """The statistics by part: what is trained on first, then what is validated on, then the rest by name."""
     first = {"train": 0, "records": 0, "validation": 1}
-    return sorted(report.statistics.items(), key=lambda item: (first.get(item[0], 2), item[0]))
+
+    def order(part: str) -> tuple[str, int, str]:
+        dataset, _, name = part.rpartition(": ")
+        return dataset, first.get(name, 2), name
+
+    return sorted(report.statistics.items(), key=lambda item: order(item[0]))
 
 
 def label_counts(statistics: Statistics) -> dict[str, int]:
