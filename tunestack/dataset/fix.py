@@ -112,7 +112,8 @@ def fixes(findings: Iterable[Finding], source: Source, *, root: Path | None = No
             diff = unified_diff(stream, changes, name)
     else:
         diff = b""
-    remaining = [finding for finding in own if not any(finding is each for each in fixed)]
+    settled = set(map(id, fixed))  # by identity: findings at the same place are equal
+    remaining = [finding for finding in own if id(finding) not in settled]
     return Patch(source.name, root, diff, tuple(fixed), tuple(remaining))
 
 

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunestack.dataset.findings import CODES
-from tunestack.dataset.sources import json_lines, json_list, open_source
+from tunestack.dataset.sources import json_lines, json_list, open_source, table
 from tunestack.dataset.sources.source import SourceFault
 from tunestack.spec.errors import TunestackError
 
@@ -322,6 +322,13 @@ def test_a_row_that_is_none_costs_no_other_row(
     read_back, told, _ = read(tmp_path / "rows.csv", content, COLUMNS)
     assert [line for line, _ in read_back] == records
     assert told == faults
+
+
+def test_a_line_of_a_table_that_never_ends_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "_LINE_BYTES", 1000)
+    content = b"text,label\na,b\n" + b"x" * 2000
+    records, faults, _ = read(tmp_path / "rows.csv", content, COLUMNS)
+    assert ([line for line, _ in records], faults) == ([2], [("table-syntax", 3, 1)])
 
 
 def test_a_table_with_semicolons_is_told_so(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -35,10 +36,13 @@ class Parquet(Sequential):
 
     def cell(self, line: int, path: str) -> int:
         """The number of the column, the same in every row."""
-        with ExitStack() as opened:
-            names = self._open(opened).schema_arrow.names
         field = field_of(path)
-        return names.index(field) + 1 if field in names else 0
+        return self._names.index(field) + 1 if field in self._names else 0
+
+    @cached_property
+    def _names(self) -> list[str]:
+        with ExitStack() as opened:
+            return list(self._open(opened).schema_arrow.names)
 
     def _open(self, opened: ExitStack) -> Any:
         try:

@@ -21,7 +21,8 @@ from tunestack.dataset.sources.source import SourceFault
 from tunestack.spec.suggestion import nearest
 
 # A longer cell is a quotation mark that was not closed; without a limit it would take in the rest of the file.
-_CELL_CHARACTERS = 64 << 20
+_CELL_CHARACTERS = 16 << 20
+_LINE_BYTES = 64 << 20
 
 _NUMBERS = {
     "integer": re.compile(r"-?(?:0|[1-9][0-9]*)"),
@@ -121,13 +122,20 @@ def rows_of(content: Content, delimiter: str) -> Iterator[Row]:
         ahead: list[str] = []  # lines that are read once more, the next one last
         taken: list[str] = []  # lines of the row that is being read
 
+        def read_line() -> str:
+            raw = stream.readline(_LINE_BYTES)
+            if len(raw) == _LINE_BYTES and not raw.endswith(b"\n"):
+                message = f"a line is longer than {_LINE_BYTES >> 20} MiB"
+                raise SourceFault("table-syntax", message, "end rows with a line feed", line + len(taken))
+            return raw.decode("utf-8", "surrogateescape")
+
         def lines() -> Iterator[str]:
             while True:
-                line = ahead.pop() if ahead else stream.readline().decode("utf-8", "surrogateescape")
-                if not line:
+                text = ahead.pop() if ahead else read_line()
+                if not text:
                     return
-                taken.append(line)
-                yield line.removeprefix("\ufeff") if first and len(taken) == 1 else line
+                taken.append(text)
+                yield text.removeprefix("\ufeff") if first and len(taken) == 1 else text
 
         line, first = 1, True
         reader = csv.reader(lines(), delimiter=delimiter, strict=True)
