@@ -66,7 +66,7 @@ _FEWEST_DIGITS = 7
 _FEWEST_DIGITS_OF_ADDRESS = 3
 # A token of 20 random letters and digits keeps 12 of them on average; fewer than 7 in 1 of 170.
 _TOKEN = b"AAAAAAA"
-_ADDRESS = re.compile(rb"0\.0+\.0+\.0|0[0A]*:[0A:]*:")
+_ADDRESS = re.compile(rb"0\.0{1,3}\.0{1,3}\.0|0[0A]{0,3}:[0A:]{0,30}:")
 # The second looks: for a token at runs of the characters that tokens are made of; for a number without what may
 # stand between its digits.
 _RUNS = bytes(
