@@ -174,7 +174,9 @@ def _pieces(text: str, places: Sequence[int]) -> Iterator[tuple[str, list[int]]]
 def marked(found: Finding) -> tuple[str, str, str]:
     """A finding's excerpt before, at and after its place (see `explain`: up to 12 characters before it)."""
     at = found.column - 1 if found.column <= 13 else 13
-    if not 0 <= at < len(found.excerpt):
+    if (
+        not 0 <= at < len(found.excerpt) or found.code in _PRIVATE
+    ):  # whose excerpts are cut and masked otherwise
         return found.excerpt, "", ""
     value = _VALUE.match(found.excerpt.removesuffix("…"), at)
     end = value.end() if value else at + 1

@@ -196,7 +196,7 @@ def by_part(report: Report) -> list[tuple[str, Statistics]]:
 
 def label_counts(statistics: Statistics) -> dict[str, int]:
     """Rows by label, the most frequent first; nothing where answers hardly repeat and so are no labels."""
-    labels = statistics.labels or {}
+    labels: Mapping[str, int] = statistics.labels or {}
     if 2 * len(labels) > statistics.rows:
         return {}
     return dict(sorted(labels.items(), key=lambda item: (-item[1], item[0])))
