@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING
 from tunestack.dataset.aside import folder_aside, remove_aside, sync_folder
 from tunestack.dataset.digest import CompiledFile, DigestedFile, digest_of_parts, file_digest
 from tunestack.dataset.findings import DatasetRefused
-from tunestack.dataset.measure import Measure
+from tunestack.dataset.measure import Measure, remaining
 from tunestack.dataset.report import Report
 from tunestack.dataset.split import validation_hashes
 from tunestack.spec.errors import Problem, TunestackError
 
 if TYPE_CHECKING:
-    from tunestack.dataset.examine import Examined
+    from tunestack.dataset.examine import Examined, ExaminedPart
 
 _HELD_OUT = "held-out-"
 # The parts of an embedding dataset, and what they are called where every dataset has the same names.
@@ -117,22 +117,42 @@ def compile_dataset(
 
 
 def _write(examined: Examined, folder: Path) -> dict[str, CompiledFile]:
-    """Every part that does not lie in a bucket already, with its statistics in the report."""
+    """Every part that does not lie in a bucket already, with its figures in the report."""
     files: dict[str, CompiledFile] = {}
     existing = _in_buckets(examined)
     for name, part in examined.parts.items():
         if name == "records":
             files |= _split(examined, folder)
+        elif name in _EMBEDDING_PARTS:
+            called = _EMBEDDING_PARTS[name]
+            files[called] = _write_table(part, folder / f"{called}.tsv")
+            examined.report.statistics[called] = examined.report.statistics.pop(name)
         elif name not in existing:
-            labels = name in _EMBEDDING_PARTS
-            called = _EMBEDDING_PARTS.get(name, name)
-            with DigestedFile(folder / f"{called}.{'tsv' if labels else 'jsonl'}") as file:
-                if labels:
-                    file.write("\t".join(_LABEL_FIELDS).encode() + b"\n", rows=0)
-                for line in part.lines():
-                    file.write(_table_row(line) if labels else line)
-                files[called] = file.finish()
+            files[name] = _write_lines(examined, part, folder / f"{name}.jsonl")
     return files
+
+
+def _write_lines(examined: Examined, part: ExaminedPart, path: Path) -> CompiledFile:
+    statistics = examined.report.statistics
+    held_out = part.name.startswith(_HELD_OUT)
+    # What was counted while reading holds rows, too, that a rule left out afterwards.
+    measure = Measure("evaluation") if held_out and statistics[part.name].rows != part.rows else None
+    with DigestedFile(path) as file:
+        for line in part.lines():
+            file.write(line)
+            if measure is not None:
+                measure.add(line)
+        if measure is not None:
+            statistics[part.name] = measure.finish()
+        return file.finish()
+
+
+def _write_table(labels: ExaminedPart, path: Path) -> CompiledFile:
+    with DigestedFile(path) as file:
+        file.write("\t".join(_LABEL_FIELDS).encode() + b"\n", rows=0)
+        for line in labels.lines():
+            file.write(_table_row(line))
+        return file.finish()
 
 
 def _table_row(line: bytes) -> bytes:
@@ -145,22 +165,31 @@ def _table_row(line: bytes) -> bytes:
 
 def _split(examined: Examined, folder: Path) -> dict[str, CompiledFile]:
     """The records in their order, each on its side, and the figures of the sides."""
-    records, report = examined.parts["records"], examined.report
+    records, statistics = examined.parts["records"], examined.report.statistics
     hashes = records.prompt_hashes()
     chosen = validation_hashes(hashes, examined.spec.split.validation, records.strata())
-    names = ("train", "validation") if chosen else ("train",)
+    whole = statistics.pop("records")
+    exact = whole.rows == records.rows
+    train, validation = Measure(examined.format), Measure(examined.format)
     with contextlib.ExitStack() as stack:
-        sides = [
-            (stack.enter_context(DigestedFile(folder / f"{name}.jsonl")), Measure(examined.format))
-            for name in names
-        ]
+        train_file = stack.enter_context(DigestedFile(folder / "train.jsonl"))
+        validation_file = None
+        if chosen:
+            validation_file = stack.enter_context(DigestedFile(folder / "validation.jsonl"))
         for line, each in zip(records.lines(), hashes, strict=True):
-            file, measure = sides[each in chosen]
-            file.write(line)
-            measure.add(line)
-        report.statistics.pop("records", None)
-        report.statistics |= {name: side[1].finish() for name, side in zip(names, sides, strict=True)}
-        return {name: side[0].finish() for name, side in zip(names, sides, strict=True)}
+            if validation_file is not None and each in chosen:
+                validation_file.write(line)
+                validation.add(line)
+            else:
+                train_file.write(line)
+                if not exact:
+                    train.add(line)
+        files = {"train": train_file.finish()}
+        if validation_file is not None:
+            files["validation"] = validation_file.finish()
+            statistics["validation"] = validation.finish()
+        statistics["train"] = remaining(whole, validation.finish()) if exact else train.finish()
+        return files
 
 
 def _in_buckets(examined: Examined) -> dict[str, CompiledFile]:

@@ -12,6 +12,16 @@ from tunestack.dataset.statistics import MOST_LABELS, Statistics
 _BATCH = 128
 
 
+def remaining(whole: Statistics, part: Statistics) -> Statistics:
+    """The figures of what is left of a whole when one part of it is taken away."""
+    return Statistics(
+        whole.rows - part.rows,
+        whole.bytes - part.bytes,
+        {name: histogram - part.lengths.get(name, Counter()) for name, histogram in whole.lengths.items()},
+        None if whole.labels is None or part.labels is None else whole.labels - part.labels,
+    )
+
+
 class Measure:
     """Counts the lines of one part, some at a time."""
 

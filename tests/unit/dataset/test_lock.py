@@ -241,8 +241,10 @@ def test_whatever_decides_the_result_makes_the_lock_stale(
 
 
 def test_an_allow_list_is_part_of_what_was_decided(weather: Path) -> None:
+    with (weather / "records.jsonl").open("a") as records:
+        records.write('{"text": "Write to rain@weather.dev.", "label": "wet"}\n')
+    allow = weather / "allow.yaml"
+    allow.write_text("allow:\n  - {kind: email-address, text: rain@weather.dev, reason: ours}\n")
     lock = locked(weather)
-    (weather / "allow.yaml").write_text(
-        "allow:\n  - {kind: email-address, text: a@example.org, reason: ours}\n"
-    )
+    allow.write_text(allow.read_text().replace("ours", "ours and public"))
     assert [each.what for each in differences(lock, locked(weather))] == ["templates.allow.yaml"]
