@@ -69,6 +69,14 @@ def test_an_object_is_read_as_a_file_is(bucket: storage.Bucket, tmp_path: Path, 
     assert (of_there.crc32c, of_there.generation) == (blob.crc32c, blob.generation)
 
 
+def test_a_table_in_a_bucket_is_told_by_the_name_of_the_object(bucket: storage.Bucket) -> None:
+    generation = put(bucket, "rows #1.csv", b"text,label\na,b\n").generation
+    for address in (f"gs://{bucket.name}/rows #1.csv", f"gs://{bucket.name}/rows #1.csv#{generation}"):
+        source = open_source(address)
+        assert texts(source) == [b'{"text":"a","label":"b"}']
+        assert source.cell(2, "$.label") == 3
+
+
 def requests(emulator: str, name: str) -> list[dict[str, Any]]:
     entries = httpx.get(f"{emulator}/_local/requests").json()["requests"]
     return [entry for entry in entries if name in json.dumps(entry)]

@@ -41,11 +41,13 @@ def open_source(
     can be read, a generation that is gone among it, is told by the source's `blocks`.
     """
     try:
-        content = _content(str(address), root, storage)
-        head, content = _unpacked(content)
+        content, file_name = _content(str(address), root, storage)
     except SourceFault as fault:
         return Broken(str(address), fault)
-    match kind_of(head, str(address).partition("#")[0] if _is_object(address) else str(address)):
+    head, content = _unpacked(content)
+    if packing_of(head) is not None:
+        return Broken(content.name, SourceFault("compression", "the file is packed twice", "unpack it once"))
+    match kind_of(head, file_name):
         case "json-lines":
             return JsonLines(content)
         case "json-list":
@@ -122,15 +124,12 @@ class Broken:
         raise self.fault
 
 
-def _is_object(address: str | Path) -> bool:
-    return str(address).startswith("gs://")
+def _content(address: str, root: Path | None, storage: Client | None) -> tuple[Content, str]:
+    """Where the bytes lie, and the name of what they are the content of."""
+    if address.startswith("gs://"):
+        from tunestack.dataset.sources.cloud_storage import CloudObject, ObjectAddress
 
-
-def _content(address: str, root: Path | None, storage: Client | None) -> Content:
-    if _is_object(address):
-        from tunestack.dataset.sources.cloud_storage import CloudObject
-
-        return CloudObject(address, storage)
+        return CloudObject(address, storage), ObjectAddress.parse(address).object
     if "://" in address:
         raise TunestackError(
             Problem("address", "only files and gs:// objects can be read", address, fix="copy it here"),
@@ -142,7 +141,7 @@ def _content(address: str, root: Path | None, storage: Client | None) -> Content
         raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
     if not stat.S_ISREG(mode):
         raise OSError(errno.ESPIPE, "is no file that can be read twice", str(path))
-    return LocalFile(path, address)
+    return LocalFile(path, address), path.name
 
 
 def _unpacked(content: Content) -> tuple[bytes, Content]:
@@ -153,10 +152,7 @@ def _unpacked(content: Content) -> tuple[bytes, Content]:
     from tunestack.dataset.sources.compression import Compressed
 
     content = Compressed(content, packing)
-    head = _head(content)
-    if packing_of(head) is not None:
-        raise SourceFault("compression", "the file is packed twice", "unpack it once")
-    return head, content
+    return _head(content), content
 
 
 def _head(content: Content) -> bytes:
