@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from tunestack.catalog.limits import find_limits
+from tunestack.dataset.limits import file_findings, limits_for
 from tunestack.dataset.processes import InOrder
 from tunestack.dataset.reading import Reading, read_all, reason
 from tunestack.dataset.repeats import Part, repeated_rows
 from tunestack.dataset.report import Report
+from tunestack.dataset.row_checks import PersonalDataCheck
 from tunestack.dataset.rows import Rows
 from tunestack.dataset.scan import Scan, ScanPlan
 from tunestack.dataset.sources import open_source
 from tunestack.dataset.sources.source import Source
+from tunestack.dataset.tokens import TokenCheck, estimated_total
 from tunestack.spec.errors import Problem, TunestackError
 
 
@@ -36,17 +40,27 @@ def check_files(
     paths: Iterable[str | Path | Source],
     *,
     format: str = "supervised",  # noqa: A002
+    model: str | None = None,
     quick: bool = False,
+    personal_data: bool = False,
     processes: int | InOrder | None = None,
     block_bytes: int | None = None,
 ) -> Report:
     """Everything that is wrong with finished files of a format, without any project around them.
 
-    Each file, or source that is open already, is looked at on its own. ``quick``: only whether each line is right
-    by itself; nothing is counted, compared or digested. Raises TunestackError (exit status 2) where a file cannot
-    be read.
+    Each file, or source that is open already, is looked at on its own. ``model``: whose limits count, those on rows
+    and bytes of a file to train on too; None: only the limits on tokens of the format's first row of the table.
+    ``quick``: only whether each line is right by itself; nothing is counted, compared or digested.
+    ``personal_data``: look for that and for secrets too, which takes about as long as all the rest. Raises
+    TunestackError (exit status 2) where a file cannot be read, or for a model or format that nothing is known of.
     """
-    plan = ScanPlan(format, quick=quick)
+    limits = None if quick else limits_for(model, format) if model else find_limits(None, format)
+    plan = ScanPlan(
+        format,
+        quick=quick,
+        tokens=TokenCheck(limits) if limits else None,
+        personal_data=PersonalDataCheck() if personal_data else None,
+    )
     parts = []
     for path in paths:
         source = _opened(path) if isinstance(path, str | Path) else path
@@ -56,11 +70,17 @@ def check_files(
         read_all([part.readings[0] for part in parts], processes, block_bytes)
     except OSError as error:
         raise _unreadable(error.filename or "", error) from None
-    report = Report()
+    report = Report(limits=limits, checked=plan.personal_data.codes if plan.personal_data else set())
     for part in parts:
+        scan, name = part.readings[0].scan, part.readings[0].source.name
+        report.merge(part.readings[0].report(name))
         repeats = repeated_rows(part, block_bytes=block_bytes)
-        report.merge(part.readings[0].report(part.readings[0].source.name))
         report.merge(Report(repeats.findings, repeats.counts))
+        if limits is not None and scan.statistics.rows:
+            report.tokens[name] = estimated_total(scan.statistics)
+        if limits is not None and model is not None:
+            size, trained = scan.statistics.bytes, scan.statistics.rows
+            report.merge(Report.of(file_findings(limits, name, "train", rows=trained, size=size)))
     return report
 
 

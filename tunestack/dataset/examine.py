@@ -11,25 +11,37 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import compress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tunestack.catalog.limits import Limits
+from tunestack.dataset.batches import Batch
 from tunestack.dataset.findings import Finding
-from tunestack.dataset.reading import Reading, read_all
+from tunestack.dataset.formats import FORMATS
+from tunestack.dataset.limits import file_findings, limits_for
+from tunestack.dataset.part_checks import LABEL_COLUMNS, class_balance, embedding_report
+from tunestack.dataset.reading import Reading, read_all, reason
 from tunestack.dataset.render import Recipe, load_recipe
-from tunestack.dataset.repeats import Part, Repeats, leaked_rows, repeated_rows
+from tunestack.dataset.repeats import (
+    Part,
+    Repeats,
+    leaked_rows,
+    near_leaked_rows,
+    near_rows,
+    repeated_rows,
+)
 from tunestack.dataset.report import Report
-from tunestack.dataset.row_checks import PersonalDataCheck
+from tunestack.dataset.row_checks import PersonalDataCheck, texts_of
 from tunestack.dataset.rows import Rows
 from tunestack.dataset.rules import Ledger, Rules
 from tunestack.dataset.scan import Scan, ScanPlan
 from tunestack.dataset.sources import open_existing, open_source
 from tunestack.dataset.sources.source import Source
-from tunestack.dataset.split import split_finding
-
-if TYPE_CHECKING:
-    from tunestack.catalog.limits import Limits
-    from tunestack.dataset.tokens import TokenCheck
-    from tunestack.spec.dataset import DatasetSpec
+from tunestack.dataset.split import split_finding, validation_hashes
+from tunestack.dataset.tokenizer import open_tokenizer
+from tunestack.dataset.tokens import TokenCheck, estimated_total, sampled_total
+from tunestack.spec.allow_list import ALLOW_FILE, load_allow_list
+from tunestack.spec.dataset import SPEC_FILE, DatasetSpec, EmbeddingFiles, load_dataset
+from tunestack.spec.document import line_and_column
 
 
 @dataclass
@@ -106,8 +118,6 @@ def examine_dataset(
     kept. ``format`` stands for the one in `dataset.yaml`. Raises TunestackError where `dataset.yaml` cannot be
     loaded or an object not be reached; everything else that is wrong is in the report.
     """
-    from tunestack.spec.dataset import load_dataset
-
     return _Examination(folder, load_dataset(folder, format), spool, block_bytes).run(processes)
 
 
@@ -115,12 +125,11 @@ class _Examination:
     """One run over one folder."""
 
     def __init__(self, folder: Path, spec: DatasetSpec, spool: Path | None, block_bytes: int | None) -> None:
-        from tunestack.dataset.limits import limits_for
-        from tunestack.spec.dataset import SPEC_FILE
-
         self._folder, self._spec, self._spool = folder, spec, spool
         self._spec_file, self._block_bytes = folder / SPEC_FILE, block_bytes
         self._examined = Examined(spec, spec.format)
+        self._format = FORMATS[spec.format]
+        self._asked: tuple[str, ...] = ()  # the columns that the prompt is made of
         self._rules = Rules(
             frozenset(spec.rules.drop), dict(spec.rules.truncate), frozenset(spec.rules.repair)
         )
@@ -145,6 +154,9 @@ class _Examination:
                 report.merge(reading.report(name))
                 ledger.merge(reading.ledger())
         self._across_parts(ledger)
+        self._unused_allowances()
+        self._whole_parts()
+        self._count_tokens()
         ledger.rows_out = sum(part.rows for part in parts.values())
         if not report.counts:
             report.ledger = ledger
@@ -158,11 +170,16 @@ class _Examination:
         if spec.existing is not None:
             for name in ("train", "validation"):
                 if (address := getattr(spec.existing, name)) is not None:
-                    self._open(name, [open_existing(address)], ScanPlan(spec.format), spooled=False)
+                    plan = self._plan(spec.format, None, None)
+                    self._open(name, [open_existing(address)], plan, spooled=False)
             for name, address in spec.held_out.items():
                 self._open_held_out(name, address, None)
             return
+        if spec.embedding is not None:
+            self._open_embedding(spec.embedding)
+            return
         recipe, faults = load_recipe(self._folder, spec)
+        self._asked = recipe.asked() if recipe is not None else ()
         self._examined.report.merge(Report.of(faults))
         self._open(
             "records",
@@ -171,6 +188,15 @@ class _Examination:
         )
         for name, address in spec.held_out.items():
             self._open_held_out(name, address, recipe)
+
+    def _open_embedding(self, files: EmbeddingFiles) -> None:
+        for name in ("queries", "corpus", "train_labels", "test_labels"):
+            if (address := getattr(files, name)) is not None:
+                labels = name.endswith("labels")
+                columns = LABEL_COLUMNS if labels else None
+                sources = self._sources([address], columns, "embedding", name)
+                plan = self._plan("embedding-labels" if labels else "embedding", None, None)
+                self._open(name.replace("_", "-"), sources, plan)
 
     def _open_held_out(self, name: str, address: str, recipe: Recipe | None) -> None:
         of_set = recipe.for_held_out(self._spec.references) if recipe is not None else None
@@ -221,42 +247,126 @@ class _Examination:
         self._examined.parts[name] = ExaminedPart(name, Part(readings, rows))
 
     def _token_check(self) -> TokenCheck:
-        from tunestack.dataset.tokenizer import open_tokenizer
-        from tunestack.dataset.tokens import TokenCheck
-
         if (name := self._spec.checks.tokenizer) is None:
             return TokenCheck(self._limits)
         where = "{}:{}:{}".format(self._spec_file, *self._place("checks", "tokenizer"))
         return TokenCheck(self._limits, open_tokenizer(self._folder / name, where))
 
     def _personal_data_check(self) -> PersonalDataCheck | None:
-        from tunestack.spec.allow_list import ALLOW_FILE, load_allow_list
-
         checks = self._spec.checks
         if not (checks.personal_data or checks.secrets):
             return None
-        allow = self._folder / (checks.allow or ALLOW_FILE)
-        allowed = load_allow_list(allow) if checks.allow or allow.exists() else None
+        self._allow_file = self._folder / (checks.allow or ALLOW_FILE)
+        allowed = load_allow_list(self._allow_file) if checks.allow or self._allow_file.exists() else None
         return PersonalDataCheck(checks.personal_data, checks.secrets, allowed)
 
     # --- what is found ----------------------------------------------------------------------------------------
 
     def _across_parts(self, ledger: Ledger) -> None:
+        """What only a look at several rows, or at whole parts, shows."""
         parts = {name: examined.part for name, examined in self._examined.parts.items()}
+        drop, checks, block_bytes = self._rules.drop, self._spec.checks, self._block_bytes
         held_out = [part for name, part in parts.items() if name.startswith("held-out-")]
+        checked = self._examined.report.checked
         for name in ("records", "train", "validation"):
-            if name in parts:
-                others = [parts["validation"]] if name == "train" and "validation" in parts else []
-                for repeats in leaked_rows(
-                    parts[name], [*others, *held_out], self._rules.drop, self._block_bytes
+            if (part := parts.get(name)) is None:
+                continue
+            others = [parts["validation"]] if name == "train" and "validation" in parts else []
+            for repeats in leaked_rows(part, [*others, *held_out], drop, block_bytes):
+                self._take(repeats, ledger)
+            if not part.counted:
+                continue
+            if checks.near_duplicates is not None:
+                checked.add("near-duplicate")
+                self._take(near_rows(part, checks.near_duplicates, self._own_text, drop, block_bytes), ledger)
+            if checks.near_leakage is not None and (others or held_out):
+                checked.add("near-leakage")
+                for repeats in near_leaked_rows(
+                    part, [*others, *held_out], checks.near_leakage, self._own_text, drop, block_bytes
                 ):
                     self._take(repeats, ledger)
-        if "records" in parts and not self._examined.report.counts:
-            rows, place = self._examined.parts["records"].rows, self._place("split", "validation")
-            found = split_finding(
-                self._limits, rows, self._spec.split.validation, str(self._spec_file), *place
+        if "corpus" in parts:
+            self._examined.report.merge(embedding_report(parts, self._limits))
+
+    def _own_text(self, batch: Batch, at: int) -> str:
+        """What a row has of its own: its values of the columns that the prompt is made of; else its whole prompt."""
+        if not batch.examples:
+            return self._format.facts(batch.lines[at : at + 1]).prompts[0]
+        values = batch.values[at]
+        return "\n".join(text for column in self._asked for text, _ in texts_of(values[column]))
+
+    def _whole_parts(self) -> None:
+        """The limits, the balance and the split, by what is left of the rows."""
+        spec, report, parts = self._spec, self._examined.report, self._examined.parts
+        found: list[Finding] = []
+        if (records := parts.get("records")) is not None and records.part.counted:
+            file, rows = records.part.readings[0].source.name, records.rows
+            found += class_balance(
+                file, report.statistics["records"], spec.labels, spec.checks.minimum_label_share
             )
-            self._examined.report.merge(Report.of([found] if found is not None else []))
+            if not report.counts:  # else rows are missing, and their number says nothing
+                asked = spec.split.validation
+                place = self._place("split", "validation") if asked else (0, 0)
+                if too_large := split_finding(self._limits, rows, asked, str(self._spec_file), *place):
+                    found.append(too_large)
+                validated = validation_hashes(records.prompt_hashes(), asked, records.strata())
+                chosen = sum(each in validated for each in records.prompt_hashes()) if validated else 0
+                size = self._trained_bytes(records, validated)
+                found += file_findings(self._limits, file, "train", rows=rows - chosen, size=size)
+        trained = parts["train"].rows if "train" in parts else None
+        for name in ("train", "validation", "queries", "corpus"):
+            if name in parts and parts[name].part.counted and not report.counts:
+                reading = parts[name].part.readings[0]
+                found += file_findings(
+                    self._limits,
+                    reading.source.name,
+                    name,
+                    rows=parts[name].rows,
+                    size=reading.scan.statistics.bytes,
+                    trained=trained if name == "validation" else None,
+                )
+        report.merge(Report.of(found))
+
+    def _trained_bytes(self, records: ExaminedPart, validated: frozenset[int]) -> int:
+        """Bytes of the compiled lines to train on; those of all lines where even these are few enough."""
+        total = self._examined.report.statistics["records"].bytes
+        most = self._limits.most_bytes
+        if most is None or total <= most or not validated:
+            return total
+        return sum(
+            len(batch.encoded[at])
+            for (_, batch, at), each in zip(records.part.rows_again(), records.prompt_hashes(), strict=True)
+            if each not in validated
+        )
+
+    def _count_tokens(self) -> None:
+        report, tokenizer = self._examined.report, self._tokens.tokenizer
+        for name, examined in self._examined.parts.items():
+            tallies = [each.scan.tokens for each in examined.part.readings if each.scan.tokens is not None]
+            if tokenizer is not None and tallies:
+                for other in tallies[1:]:
+                    tallies[0].merge(other)
+                report.tokens[name] = sampled_total(tallies[0], tokenizer)
+            elif name in report.statistics and report.statistics[name].rows:
+                report.tokens[name] = estimated_total(report.statistics[name])
+
+    def _unused_allowances(self) -> None:
+        """Entries of the allow-list that allow nothing that is there."""
+        check = self._personal_data
+        if check is None:
+            return
+        self._examined.report.checked |= check.codes
+        if check.allowed is None:
+            return
+        readings = [each for part in self._examined.parts.values() for each in part.part.readings]
+        used = set[int]().union(*(each.scan.allowed for each in readings))
+        if any(each.plan.quick for each in readings):
+            return
+        for number in check.allowed.unused(used):
+            line, column = line_and_column(self._allow_file, ("allow", number))
+            message, fix = "the entry allows nothing that is there", "delete the entry"
+            finding = Finding(str(self._allow_file), line, column, "allow-list", "", message, fix)
+            self._examined.report.merge(Report.of([finding]))
 
     def _take(self, repeats: Repeats, ledger: Ledger) -> None:
         self._examined.report.merge(Report(repeats.findings, repeats.counts))
@@ -267,15 +377,4 @@ class _Examination:
         self._examined.report.merge(Report.of([finding]))
 
     def _place(self, *location: str | int) -> tuple[int, int]:
-        from tunestack.spec.document import line_and_column
-
         return line_and_column(self._spec_file, location)
-
-
-def reason(file: str | Path, error: OSError | UnicodeDecodeError) -> str:
-    """Why a file cannot be read, in words."""
-    if isinstance(error, FileNotFoundError):
-        return f"{file} does not exist"
-    if isinstance(error, UnicodeDecodeError):
-        return f"{file} is not UTF-8"
-    return f"{file} cannot be read: {(error.strerror or type(error).__name__).lower()}"

@@ -5,18 +5,25 @@ Every row that is told of is read again and compared, so that two texts with the
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from itertools import accumulate, chain
+from typing import NamedTuple, TypeAlias
 
 from tunestack.dataset import duplicates
-from tunestack.dataset.batches import Batch
+from tunestack.dataset.batches import Batch, located
 from tunestack.dataset.duplicates import Pair
+from tunestack.dataset.explain import Defect, offset_of
 from tunestack.dataset.findings import MOST_SHOWN, Finding, quoted
+from tunestack.dataset.formats.format import Violation
 from tunestack.dataset.reading import Reading, records_again
 from tunestack.dataset.rows import Rows
 from tunestack.dataset.scan import Record
+
+# What a row has of its own, for `near_rows`.
+OwnText: TypeAlias = Callable[[Batch, int], str]
 
 CODES = {True: "duplicate-row", False: "conflicting-rows"}
 
@@ -27,6 +34,11 @@ class Part:
 
     readings: Sequence[Reading]
     rows: Rows
+
+    @property
+    def counted(self) -> bool:
+        """Whether there are sources, and their rows were counted."""
+        return bool(self.readings) and not any(reading.plan.quick for reading in self.readings)
 
     def records(self, rows: Iterable[int], block_bytes: int | None) -> dict[int, Known]:
         """What is in these rows, read again."""
@@ -45,6 +57,25 @@ class Part:
             ):
                 known[of_source[record.number]] = Known(reading, record, batch, at, prompt, answer)
         return known
+
+    def rows_again(self) -> Iterator[tuple[int, Batch, int]]:
+        """Every row that is not left out, read again in order: the row, its batch, its index in the batch."""
+        records = (number for piece in self.rows.records.pieces() for number in piece)
+        row, wanted = 0, next(records, -1)
+        for reading, start in zip(self.readings, self.rows.starts, strict=True):
+            end = next((each for each in self.rows.starts if each > start), len(self.rows))
+            if start == len(self.rows) or row >= end:
+                continue
+            scanner, first = reading.plan.scanner, 0
+            for block in reading.source.blocks():
+                for chunk in reading.source.chunks(block):
+                    batch = scanner.read(reading.source, chunk.texts)
+                    for at, index in enumerate(batch.rows):
+                        if row < end and first + index == wanted:
+                            if not self.rows.is_left_out(row):
+                                yield row, batch, at
+                            row, wanted = row + 1, next(records, -1)
+                    first += len(chunk.texts)
 
 
 class Known(NamedTuple):
@@ -65,9 +96,17 @@ class Known(NamedTuple):
 
     def at_prompt(self, code: str, message: str, fix: str) -> Finding:
         """A finding at the prompt of this row."""
-        scanner = self.reading.plan.scanner
-        found = scanner.at_prompt(self.batch, self.at, self.record, code, message, fix)
-        return self.reading.scan.placed(found)
+        return self.finding(Violation(self.reading.plan.scanner.prompt_path, code, message, fix))
+
+    def finding(self, violation: Violation) -> Finding:
+        """A violation of this row's line as a finding."""
+        path, text = violation.path, self.record.text
+        if self.batch.origin is not None:
+            path = self.batch.origin(path, self.batch.examples[self.at])
+        offset, excerpt = offset_of(text, path)
+        defect = Defect(offset, violation.code, path, violation.message, violation.fix, excerpt)
+        place = self.record.line, self.record.column
+        return self.reading.scan.placed(located(self.batch.source, text, *place, defect))
 
 
 @dataclass
@@ -159,3 +198,83 @@ def leaked_rows(
             result.findings.append(row.at_prompt("leakage", message, "delete one of the two rows"))
         result.counts = +result.counts
         yield result
+
+
+def near_rows(
+    part: Part,
+    threshold: float,
+    own_text: OwnText,
+    drop: frozenset[str] = frozenset(),
+    block_bytes: int | None = None,
+) -> Repeats:
+    """Rows of a part whose own text is nearly that of an earlier one. Raises TunestackError for too many rows."""
+    from tunestack.dataset.near_duplicates import near_pairs
+
+    near = near_pairs(_own_texts(part, own_text, 0), threshold)
+    pairs = ((0, pair.line, pair.earlier_line, pair.similarity) for pair in near)
+    return _near("near-duplicate", pairs, part, [part], drop, block_bytes)[0]
+
+
+def near_leaked_rows(
+    trained: Part,
+    held_out: Sequence[Part],
+    threshold: float,
+    own_text: OwnText,
+    drop: frozenset[str] = frozenset(),
+    block_bytes: int | None = None,
+) -> list[Repeats]:
+    """Of each held-out part the rows whose own text is nearly one that is trained or validated on."""
+    from tunestack.dataset.near_duplicates import near_pairs_between
+
+    starts = [0, *accumulate(len(part.rows) for part in held_out)]
+    texts = chain.from_iterable(
+        _own_texts(part, own_text, start) for part, start in zip(held_out, starts, strict=False)
+    )
+    near = near_pairs_between(texts, _own_texts(trained, own_text, 0), threshold)
+    pairs = (
+        (
+            number := bisect_right(starts, pair.line) - 1,
+            pair.line - starts[number],
+            pair.earlier_line,
+            pair.similarity,
+        )
+        for pair in near
+    )
+    return _near("near-leakage", pairs, trained, held_out, drop, block_bytes)
+
+
+def _own_texts(part: Part, own_text: OwnText, start: int) -> Iterator[tuple[int, str]]:
+    return ((start + row, own_text(batch, at)) for row, batch, at in part.rows_again())
+
+
+def _near(
+    code: str,
+    pairs: Iterable[tuple[int, int, int, float]],
+    others: Part,
+    parts: Sequence[Part],
+    drop: frozenset[str],
+    block_bytes: int | None,
+) -> list[Repeats]:
+    """Tell of near pairs: the index of the part, the row in it, the row in ``others``, the similarity."""
+    results = [Repeats() for _ in parts]
+    shown: list[list[tuple[int, int, float]]] = [[] for _ in parts]
+    for number, row, other, similarity in list(pairs):
+        if code in drop:
+            results[number].dropped[code] += parts[number].rows.leave_out(row)
+            continue
+        results[number].counts[code] += 1
+        if len(shown[number]) < MOST_SHOWN:
+            shown[number].append((row, other, similarity))
+    for part, result, told in zip(parts, results, shown, strict=True):
+        known = part.records((row for row, _, _ in told), block_bytes)
+        known_others = others.records((other for _, other, _ in told), block_bytes)
+        for row, other, similarity in told:
+            where = known_others[other].place_for(known[row])
+            what = (
+                "nearly the same as"
+                if code == "near-duplicate"
+                else "a held-out prompt, nearly the record at"
+            )
+            message = f"{what} {where}: {similarity:.0%} of their word 5-grams are shared"
+            result.findings.append(known[row].at_prompt(code, message, "keep one of the two rows"))
+    return results

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,18 +24,23 @@ class PersonalDataCheck:
     secrets: bool = True
     allowed: AllowList | None = None
 
+    @property
+    def codes(self) -> set[str]:
+        """The codes of the findings that are looked for."""
+        return {code for code, on in (("personal-data", self.personal_data), ("secret", self.secrets)) if on}
 
-def unknown_labels(batch: Batch, labels: Sequence[str]) -> None:
-    """Rows whose target is none of the labels."""
+
+def unknown_labels(batch: Batch, targets: Iterable[Sequence[str]], labels: Sequence[str], path: str) -> None:
+    """Rows of whose targets one is none of the labels; ``path`` is that of a target."""
     allowed = frozenset(labels)
-    for at, example in enumerate(batch.examples):
-        if allowed.issuperset(example.targets):
+    for at, of_row in enumerate(targets):
+        if allowed.issuperset(of_row):
             continue
-        target = next(target for target in example.targets if target not in allowed)
+        target = next(target for target in of_row if target not in allowed)
         meant = nearest(target, labels)
         fix = f"write `{meant}`" if meant else "write one of the labels, or declare it in dataset.yaml"
         message = f"{quoted(target)} is none of the labels {', '.join(labels)}"
-        batch.tell(at, Violation("$.output_text", "unknown-label", message, fix))
+        batch.tell(at, Violation(path, "unknown-label", message, fix))
 
 
 def missing_instructions(batch: Batch, path: str) -> None:
@@ -69,7 +74,7 @@ def personal_data(batch: Batch, check: PersonalDataCheck) -> set[int]:
     """
     from tunestack.dataset.personal_data import excerpt, fix, message, search
 
-    wanted = {code for code, on in (("personal-data", check.personal_data), ("secret", check.secrets)) if on}
+    wanted = check.codes
     used: set[int] = set()
     everything: Sequence[Any] = batch.values if batch.examples else batch.lines
     for at, each in enumerate(everything):

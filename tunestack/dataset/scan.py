@@ -16,8 +16,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tunestack.dataset.batches import Batch, FinishedLines, RenderedRecords, fault_finding, located
-from tunestack.dataset.explain import Defect, offset_of
+from tunestack.dataset.batches import Batch, FinishedLines, RenderedRecords, fault_finding
 from tunestack.dataset.findings import MOST_SHOWN, Finding
 from tunestack.dataset.formats import FORMATS
 from tunestack.dataset.formats.format import Facts, Format, encode
@@ -146,9 +145,10 @@ class Scanner:
         else:
             self._front = RenderedRecords(self._format, plan.recipe, plan.rules)
         paths = self._format.texts
-        self._prompt_path = next((path for path in paths if paths[path] == "prompt"), next(iter(paths), "$"))
+        self.prompt_path = next((path for path in paths if paths[path] == "prompt"), next(iter(paths), "$"))
+        self._answer_path = next((path for path in paths if paths[path] == "answer"), "$")
         if plan.recipe is not None:  # whatever the format, this is what the recipe knows the prompt by
-            self._prompt_path = "$.input_text" if plan.recipe.messages is None else "$.messages"
+            self.prompt_path = "$.input_text" if plan.recipe.messages is None else "$.messages"
 
     def scan(self, block: Block) -> BlockReport:
         """As scan_block."""
@@ -189,22 +189,15 @@ class Scanner:
         """What the checks across rows need of a batch."""
         return self._format.facts(batch.lines)
 
-    def at_prompt(self, batch: Batch, at: int, record: Record, code: str, message: str, fix: str) -> Finding:
-        """A finding at the prompt of a record, which is at this index of the batch."""
-        path = self._prompt_path
-        if batch.origin is not None:
-            path = batch.origin(path, batch.examples[at])
-        offset, excerpt = offset_of(record.text, path)
-        defect = Defect(offset, code, path, message, fix, excerpt)
-        return located(batch.source, record.text, record.line, record.column, defect)
-
     def _check(self, batch: Batch, report: BlockReport) -> None:
         """Look for all that the plan asks for; every check sees the same lines, so that all is told of a row."""
         plan = self._plan
         if plan.labels is not None:
-            unknown_labels(batch, plan.labels)
+            targets = [example.targets for example in batch.examples]
+            path = "$.output_text" if batch.examples else self._answer_path
+            unknown_labels(batch, targets or zip(self.facts(batch).labels, strict=True), plan.labels, path)
         if plan.instruction:
-            missing_instructions(batch, self._prompt_path)
+            missing_instructions(batch, self.prompt_path)
         if plan.tokens is not None:
             too_long(batch, self.facts(batch), plan.tokens)
         if plan.personal_data is not None:
