@@ -21,6 +21,7 @@ from tunestack.dataset.aside import folder_aside, remove_aside, sync_folder
 from tunestack.dataset.digest import CompiledFile, DigestedFile, digest_of_parts, file_digest
 from tunestack.dataset.findings import DatasetRefused
 from tunestack.dataset.measure import Measure, remaining
+from tunestack.dataset.part_checks import LABEL_COLUMNS
 from tunestack.dataset.report import Report
 from tunestack.dataset.split import validation_hashes
 from tunestack.spec.errors import Problem, TunestackError
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 _HELD_OUT = "held-out-"
 # The parts of an embedding dataset, and what they are called where every dataset has the same names.
 _EMBEDDING_PARTS = {"train-labels": "train", "test-labels": "validation"}
-_LABEL_FIELDS = ("query-id", "corpus-id", "score")
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _write_lines(examined: Examined, part: ExaminedPart, path: Path) -> Compiled
 
 def _write_table(labels: ExaminedPart, path: Path) -> CompiledFile:
     with DigestedFile(path) as file:
-        file.write("\t".join(_LABEL_FIELDS).encode() + b"\n", rows=0)
+        file.write("\t".join(LABEL_COLUMNS).encode() + b"\n", rows=0)
         for line in labels.lines():
             file.write(_table_row(line))
         return file.finish()
@@ -159,7 +159,7 @@ def _table_row(line: bytes) -> bytes:
     """A label as a row of the table that the service takes: a score that was left out is 1."""
     label = {"score": 1} | json.loads(line)
     row = io.StringIO()
-    csv.writer(row, delimiter="\t", lineterminator="\n").writerow(label[name] for name in _LABEL_FIELDS)
+    csv.writer(row, delimiter="\t", lineterminator="\n").writerow(label[name] for name in LABEL_COLUMNS)
     return row.getvalue().encode()
 
 

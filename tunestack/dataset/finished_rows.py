@@ -10,18 +10,16 @@ from typing import Any
 import msgspec
 
 from tunestack.dataset.formats import FORMATS
+from tunestack.dataset.part_checks import LABEL_COLUMNS
 from tunestack.dataset.sources import open_source
 from tunestack.dataset.sources.source import SourceFault
 from tunestack.spec.errors import Problem, TunestackError
-
-# The only table among the formats: the labels of an embedding dataset.
-_LABEL_COLUMNS = {"query-id": "string", "corpus-id": "string", "score": "integer"}
 
 
 def prompts_and_answers(path: Path) -> Iterator[tuple[str, str]]:
     """Of every line of a finished file, in any of the formats, prompt and answer in their canonical forms."""
     facts_of = _FactsOfAnyFormat()
-    columns = _LABEL_COLUMNS if path.suffix == ".tsv" else None
+    columns = LABEL_COLUMNS if path.suffix == ".tsv" else None
     before = 0
     try:
         source = open_source(path, columns=columns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tunestack.dataset import compile_dataset
 from tunestack.dataset import difference as differences
 from tunestack.dataset.difference import KINDS, DatasetDifference, compare
 from tunestack.dataset.difference_report import json_difference, terminal_difference
+from tunestack.dataset.lock import LOCK_FILE, lock_of, write_lock
 from tunestack.spec.errors import TunestackError
 
 Rows = list[tuple[str, str]]
@@ -196,3 +199,62 @@ def test_what_cannot_be_compared_is_told_with_its_place(
 def test_a_folder_without_rows_is_told_what_may_stand_there(tmp_path: Path) -> None:
     with pytest.raises(TunestackError, match=r"neither a dataset\.yaml nor compiled files"):
         compare(tmp_path, tmp_path)
+
+
+@pytest.fixture
+def weather(tmp_path: Path) -> Path:
+    folder = tmp_path / "weather"
+    folder.mkdir()
+    (folder / "records.jsonl").write_text(
+        "".join(f'{{"text": "Remark {n}.", "label": "{"wet" if n % 2 else "dry"}"}}\n' for n in range(12))
+    )
+    (folder / "template.j2").write_text("Classify: {{ text }}")
+    (folder / "dataset.yaml").write_text(
+        """\
+name: weather
+description: Remarks on the weather.
+format: supervised
+records: records.jsonl
+columns: {text: string, label: string}
+template: template.j2
+output_text: "{{ label }}"
+split: {validation: 4}
+"""
+    )
+    return folder
+
+
+def test_dataset_folders_are_compared_as_they_compile(weather: Path, tmp_path: Path) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(weather, changed)
+    records = (weather / "records.jsonl").read_text().splitlines(keepends=True)
+    (changed / "records.jsonl").write_text("".join([records[0].replace('"dry"', '"fog"'), *records[2:]]))
+    found = compare(weather, changed)
+    # One row was deleted; where it was validated on, another one took its place.
+    assert found.counts["removed"] == 1
+    assert found.counts["changed"] == 1
+    assert found.counts["added"] == 0
+    assert found.examples["removed"][0].prompt == "Classify: Remark 1."
+    assert compare(weather, compile_dataset(weather, tmp_path / "out").train.path.parent).same  # type: ignore[union-attr]
+
+
+def test_a_folder_against_its_lock_tells_what_moved(weather: Path, tmp_path: Path) -> None:
+    lock = write_lock(weather, lock_of(weather, compile_dataset(weather, tmp_path / "out")))
+    assert compare(lock, weather).same
+    assert terminal_difference(compare(lock, weather)).endswith("The lock is of this dataset.")
+    records = (weather / "records.jsonl").read_text()
+    (weather / "records.jsonl").write_text(records + '{"text": "Another.", "label": "wet"}\n')
+    found = compare(lock, weather)
+    assert not found.same
+    assert sum(new - old for old, new in found.rows.values()) == 1
+    assert "sources.records.jsonl.blake3" in [each.what for each in found.lock]
+    assert "sources.records.jsonl.blake3: " in terminal_difference(found)
+    assert json_difference(found)["lock"][0].keys() == {"what", "old", "new"}
+
+
+def test_only_a_dataset_folder_has_a_lock(weather: Path, tmp_path: Path) -> None:
+    with pytest.raises(TunestackError, match="does not exist"):
+        compare(weather / LOCK_FILE, weather)
+    lock = write_lock(weather, lock_of(weather, compile_dataset(weather, tmp_path / "out")))
+    with pytest.raises(TunestackError, match="is no dataset folder"):
+        compare(lock, write(tmp_path / "rows.jsonl", [("a", "b")]))

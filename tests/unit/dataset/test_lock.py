@@ -248,3 +248,15 @@ def test_an_allow_list_is_part_of_what_was_decided(weather: Path) -> None:
     lock = locked(weather)
     allow.write_text(allow.read_text().replace("ours", "ours and public"))
     assert [each.what for each in differences(lock, locked(weather))] == ["templates.allow.yaml"]
+
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in ROOT.glob("datasets/*/dataset.yaml")))
+def test_every_dataset_here_is_the_one_that_its_lock_was_written_for(name: str, tmp_path: Path) -> None:
+    folder = ROOT / "datasets" / name
+    lock = read_lock(folder)
+    assert lock is not None, f"tunestack dataset compile datasets/{name}"
+    now = lock_of(folder, compile_dataset(folder, tmp_path))
+    assert differences(lock, now) == [], f"tunestack dataset compile datasets/{name}"
