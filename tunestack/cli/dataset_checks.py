@@ -93,6 +93,7 @@ def stats(arguments: argparse.Namespace) -> int:
 
 def _reports(arguments: argparse.Namespace) -> dict[str, Report]:
     """A report for each folder, by its path, and one for all bare files, under the empty name."""
+    from tunestack.cli.progress import watched
     from tunestack.dataset.check import check_dataset, check_files
 
     folders = [path for path in arguments.path if Path(path).is_dir()]
@@ -101,8 +102,11 @@ def _reports(arguments: argparse.Namespace) -> dict[str, Report]:
         reports[""] = check_files(
             files,
             format=arguments.format or "supervised",
+            model=arguments.model,
             quick=getattr(arguments, "quick", False),
-            processes=arguments.processes,
+            personal_data=getattr(arguments, "personal_data", False),
+            tokenizer=arguments.exact_tokens,
+            processes=watched(files, arguments.processes),
         )
     return reports
 

@@ -16,7 +16,8 @@ from tunestack.dataset.rows import Rows
 from tunestack.dataset.scan import Scan, ScanPlan
 from tunestack.dataset.sources import open_source
 from tunestack.dataset.sources.source import Source
-from tunestack.dataset.tokens import TokenCheck, estimated_total
+from tunestack.dataset.tokenizer import open_tokenizer
+from tunestack.dataset.tokens import TokenCheck, counted_total, estimated_total
 from tunestack.spec.errors import Problem, TunestackError
 
 
@@ -43,6 +44,7 @@ def check_files(
     model: str | None = None,
     quick: bool = False,
     personal_data: bool = False,
+    tokenizer: Path | None = None,
     processes: int | InOrder | None = None,
     block_bytes: int | None = None,
 ) -> Report:
@@ -51,14 +53,17 @@ def check_files(
     Each file, or source that is open already, is looked at on its own. ``model``: whose limits count, those on rows
     and bytes of a file to train on too; None: only the limits on tokens of the format's first row of the table.
     ``quick``: only whether each line is right by itself; nothing is counted, compared or digested.
-    ``personal_data``: look for that and for secrets too, which takes about as long as all the rest. Raises
+    ``personal_data``: look for that and for secrets too, which takes about as long as all the rest. ``tokenizer``:
+    a file that counts the tokens of every row, which takes some fifty times as long; else they are estimated. Raises
     TunestackError (exit status 2) where a file cannot be read, or for a model or format that nothing is known of.
     """
     limits = None if quick else limits_for(model, format) if model else find_limits(None, format)
+    counter = open_tokenizer(tokenizer) if tokenizer is not None else None
     plan = ScanPlan(
         format,
         quick=quick,
-        tokens=TokenCheck(limits) if limits else None,
+        tokens=TokenCheck(limits, counter) if limits else None,
+        exact_tokens=True,
         personal_data=PersonalDataCheck() if personal_data else None,
     )
     parts = []
@@ -77,7 +82,9 @@ def check_files(
         repeats = repeated_rows(part, block_bytes=block_bytes)
         report.merge(Report(repeats.findings, repeats.counts))
         if limits is not None and scan.statistics.rows:
-            report.tokens[name] = estimated_total(scan.statistics)
+            report.tokens[name] = (
+                counted_total(scan.tokens) if scan.tokens is not None else estimated_total(scan.statistics)
+            )
         if limits is not None and model is not None:
             size, trained = scan.statistics.bytes, scan.statistics.rows
             report.merge(Report.of(file_findings(limits, name, "train", rows=trained, size=size)))

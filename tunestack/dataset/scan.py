@@ -48,7 +48,7 @@ class ScanPlan:
     The texts are finished lines of ``format``, or, with ``recipe``, records that it renders to such lines. With
     ``columns`` they are records that only their own rules are held against.
     ``quick``: only whether each line is right, nothing is counted or remembered of it. ``spool``: the folder that
-    the compiled lines go to, one file a block.
+    the compiled lines go to, one file a block. ``exact_tokens``: the tokenizer of ``tokens`` counts every row.
     """
 
     format: str
@@ -59,6 +59,7 @@ class ScanPlan:
     stratify: str | None = None  # the column whose texts are kept as the rows' strata
     instruction: bool = False  # whether the prompt must say more than the text
     tokens: TokenCheck | None = None
+    exact_tokens: bool = False
     personal_data: PersonalDataCheck | None = None
     spool: Path | None = None
     quick: bool = False
@@ -272,6 +273,9 @@ class Tally:
             report.strata += [values[self._plan.stratify] for values in batch.values]
         if report.tokens is not None:
             report.tokens.add(facts.prompts, facts.answers, lines)
+            check = self._plan.tokens
+            if self._plan.exact_tokens and check is not None and check.tokenizer is not None:
+                report.tokens.count(check.tokenizer, lines)
 
     def finish(self) -> None:
         """Put what was collected into the report."""

@@ -220,6 +220,40 @@ def test_votes_are_collected_to_a_folder(here: Path, capsys: pytest.CaptureFixtu
     assert (here / "out" / "dataset.yaml").is_file()
 
 
+def test_tokens_are_estimated_and_said_to_be_or_counted_by_a_tokenizer(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "rows.jsonl").write_text(GOOD * 1)
+    assert called("check", "rows.jsonl") == 0
+    assert "an estimate, characters / 4: no tokenizer is given" in capsys.readouterr().out
+    tokenizers = pytest.importorskip("tokenizers")
+    words = {word: number for number, word in enumerate(["The", "bus", "is", "late", ".", "?"])}
+    counter = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="?"))
+    counter.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    counter.save("tokenizer.json")
+    assert called("check", "rows.jsonl", "--exact-tokens", "tokenizer.json") == 0
+    assert "6 tokens, counted" in capsys.readouterr().out  # "no_sarcasm" is one more word, unknown
+    assert called("check", "rows.jsonl", "--exact-tokens", "absent.json") != 0
+    assert "absent.json cannot be read" in capsys.readouterr().err
+
+
+def test_personal_data_in_a_file_is_looked_for_when_asked(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "rows.jsonl").write_text(GOOD.replace("bus", "post to ada@tunestack.dev"))
+    assert called("check", "rows.jsonl") == 0
+    assert called("check", "rows.jsonl", "--personal-data", "--html", "page.html") == 1
+    assert "ada@tunestack.dev" not in capsys.readouterr().out
+    assert "ada@tunestack.dev" not in (here / "page.html").read_text()
+
+
+def test_the_limits_of_a_model_count(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "rows.jsonl").write_text(GOOD.replace("late", "late " * 2_000))
+    assert called("check", "rows.jsonl") == 0
+    assert called("check", "rows.jsonl", "--model", "meta/llama4@llama-4-scout-17b-16e-instruct") == 1
+    assert "token-limit" in capsys.readouterr().out
+
+
 def test_a_small_check_loads_nothing_that_it_does_not_need(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text(GOOD * 1)
     script = (
