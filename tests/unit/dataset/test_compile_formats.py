@@ -10,6 +10,7 @@ import pytest
 
 from tunestack.dataset import CompiledDataset, DatasetRefused, compile_dataset
 from tunestack.dataset.difference import compare
+from tunestack.dataset.split import prompt_hash, validation_hashes
 from tunestack.spec.errors import TunestackError
 
 SUPERVISED = """\
@@ -215,3 +216,17 @@ embedding: {queries: queries.jsonl, corpus: corpus.jsonl, train_labels: train.ts
         {"_id": "q0", "text": "Question 0?"}
     ]
     assert compare(compiled.train.path.parent, folder).same
+
+
+def test_rows_keep_the_order_of_the_records_on_either_side(supervised: Path, tmp_path: Path) -> None:
+    compiled = compile_dataset(supervised, tmp_path / "out")
+    numbers = {
+        part: [int(row["input_text"].split()[2].rstrip(":")) for row in lines(compiled, part)]
+        for part in ("train", "validation")
+    }
+    assert all(numbers[part] == sorted(numbers[part]) for part in numbers)
+    assert sorted(numbers["train"] + numbers["validation"]) == list(range(20))
+    # The very rows that the split chooses by its rule.
+    hashes = [prompt_hash(f"Classify: Remark {n}: é\u2028☂") for n in range(20)]
+    chosen = validation_hashes(hashes, 4, [["wet", "dry"][n % 2] for n in range(20)])
+    assert numbers["validation"] == [n for n in range(20) if hashes[n] in chosen]
