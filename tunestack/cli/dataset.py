@@ -160,16 +160,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _of_files(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--format", type=_format, metavar="F", help=f"of bare files; default: supervised. {_formats()}"
+        "--format",
+        type=_format,
+        metavar="F",
+        help=f"of bare files (default: supervised), or of a folder instead of its own. {_formats()}",
     )
     parser.add_argument(
-        "--model", type=_model, metavar="M", help="whose limits count; default: the format's own"
+        "--model", type=_model, metavar="M", help="bare files: whose limits count; default: the format's own"
     )
     parser.add_argument(
         "--exact-tokens",
         type=Path,
         metavar="TOKENIZER",
-        help="count with this tokenizer.json or SentencePiece .model",
+        help="bare files: count with this tokenizer.json or SentencePiece .model",
     )
     parser.add_argument("--processes", type=_number, metavar="N", help="default: as many as it pays for")
 

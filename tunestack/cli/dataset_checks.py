@@ -97,7 +97,14 @@ def _reports(arguments: argparse.Namespace) -> dict[str, Report]:
     from tunestack.dataset.check import check_dataset, check_files
 
     folders = [path for path in arguments.path if Path(path).is_dir()]
-    reports = {folder: check_dataset(Path(folder), processes=arguments.processes) for folder in folders}
+    reports = {
+        folder: check_dataset(
+            Path(folder),
+            arguments.format,
+            processes=watched(Path(folder).rglob("*"), arguments.processes),
+        )
+        for folder in folders
+    }
     if files := [path for path in arguments.path if path not in folders]:
         reports[""] = check_files(
             files,

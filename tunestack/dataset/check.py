@@ -25,7 +25,7 @@ def check_dataset(
     folder: Path,
     format: str | None = None,  # noqa: A002
     *,
-    processes: int | None = None,
+    processes: int | InOrder | None = None,
     block_bytes: int | None = None,
 ) -> Report:
     """Everything that is wrong with the rows and templates of a dataset folder.

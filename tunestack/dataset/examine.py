@@ -19,6 +19,7 @@ from tunestack.dataset.findings import Finding
 from tunestack.dataset.formats import FORMATS
 from tunestack.dataset.limits import file_findings, limits_for
 from tunestack.dataset.part_checks import LABEL_COLUMNS, class_balance, embedding_report
+from tunestack.dataset.processes import InOrder
 from tunestack.dataset.reading import Reading, read_all, reason
 from tunestack.dataset.render import Recipe, load_recipe
 from tunestack.dataset.repeats import (
@@ -109,7 +110,7 @@ def examine_dataset(
     spool: Path | None = None,
     *,
     format: str | None = None,  # noqa: A002
-    processes: int | None = None,
+    processes: int | InOrder | None = None,
     block_bytes: int | None = None,
 ) -> Examined:
     """Read, render and check every file of a dataset folder.
@@ -140,7 +141,7 @@ class _Examination:
         self._tokens = self._token_check()
         self._personal_data = self._personal_data_check()
 
-    def run(self, processes: int | None) -> Examined:
+    def run(self, processes: int | InOrder | None) -> Examined:
         """Everything, in order."""
         report, parts = self._examined.report, self._examined.parts
         self._open_parts()
