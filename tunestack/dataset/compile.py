@@ -100,9 +100,7 @@ def compile_dataset(
                     part: replace(file, path=final / _file_name(file)) for part, file in written.items()
                 }
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        problem = Problem("output-unwritable", f"cannot write the compiled dataset: {reason}", str(output))
-        raise TunestackError(problem, exit_status=2) from error
+        raise _unworkable(error, folder, output) from error
     return CompiledDataset(
         examined.spec.name,
         digest_of_parts(files),
@@ -239,6 +237,16 @@ def _intact(final: Path, files: Iterable[CompiledFile]) -> bool:
 
 def _file_name(file: CompiledFile) -> str:
     return file.path.name if file.path is not None else ""
+
+
+def _unworkable(error: OSError, folder: Path, output: Path) -> TunestackError:
+    """What the system refused: a file of the dataset that is gone in the middle of it, else the output."""
+    reason = (error.strerror or type(error).__name__).lower()
+    if isinstance(error.filename, str) and Path(error.filename).is_relative_to(folder):
+        problem = Problem("file-unreadable", f"cannot read the dataset: {reason}", error.filename)
+    else:
+        problem = Problem("output-unwritable", f"cannot write the compiled dataset: {reason}", str(output))
+    return TunestackError(problem, exit_status=2)
 
 
 @contextlib.contextmanager

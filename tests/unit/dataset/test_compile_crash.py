@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from tunestack.dataset import compile_dataset
 from tunestack.dataset.aside import folder_aside, write_aside
 from tunestack.dataset.lock import LOCK_FILE, lock_of, write_lock
+from tunestack.spec.errors import TunestackError
 
 # Compiles and locks a folder, and is killed as by `kill -9` at the given call of a function.
 _PROGRAM = """
@@ -120,6 +122,28 @@ def test_a_killed_compilation_leaves_the_old_result_and_lock_whole(
     assert sorted(each.name for each in (output / "weather").iterdir()) == sorted(
         [first.digest, again.digest]
     )
+
+
+def test_compilations_at_the_same_time_end_with_one_whole_result(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    with ThreadPoolExecutor(6) as threads:
+        done = list(threads.map(lambda _: compile_dataset(folder, output), range(12)))
+    assert len({each.digest for each in done}) == 1
+    assert [each.name for each in output.iterdir()] == ["weather"]
+    assert [each.name for each in (output / "weather").iterdir()] == [done[0].digest]
+    assert tree(output) == tree(compile_dataset(folder, tmp_path / "other") and tmp_path / "other")
+
+
+def test_a_file_that_goes_in_the_middle_of_it_is_told_as_what_it_is(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory", str(folder / "records.jsonl"))
+
+    monkeypatch.setattr("tunestack.dataset.examine.examine_dataset", gone)
+    with pytest.raises(TunestackError, match="file-unreadable: cannot read the dataset: no such file"):
+        compile_dataset(folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_folder_of_a_living_compilation_is_not_a_leftover(tmp_path: Path) -> None:
