@@ -12,6 +12,8 @@ from tunestack.dataset.sources.source import SourceDigests, SourceFault
 
 # Bytes read at once where all of a file is read; BLAKE3 is slower in smaller pieces.
 PIECE_BYTES = 1 << 20
+# Of a file that is read line by line. Measured: the usual 8 KiB take two and a half times as long.
+_BUFFER_BYTES = 1 << 18
 
 
 class Content(Protocol):
@@ -54,7 +56,7 @@ class LocalFile:
 
     def open(self) -> io.BufferedReader:
         """Raises OSError."""
-        return self.path.open("rb")
+        return self.path.open("rb", buffering=_BUFFER_BYTES)
 
     def digests(self) -> SourceDigests:
         """One pass over the file. Raises OSError."""

@@ -82,7 +82,7 @@ class JsonLines:
             if block.start:
                 # The byte before the block tells whether a line starts with the block's first byte.
                 stream.seek(block.start - 1)
-                stream.readline()
+                stream.readline(block.end - block.start + 1)
             if stream.tell() >= block.end:
                 return  # a line of an earlier block reaches over all of this one
             line = 1
