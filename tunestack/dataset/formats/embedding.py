@@ -39,7 +39,7 @@ class Label(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
 
     query_id: Text = msgspec.field(name="query-id")
     corpus_id: Text = msgspec.field(name="corpus-id")
-    score: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 1
+    score: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | UnsetType = UNSET
 
 
 class Embedding:
@@ -83,7 +83,7 @@ class EmbeddingLabels:
         """The pair of ids with the score."""
         return Facts(
             [canonical([line.query_id, line.corpus_id]) for line in lines],
-            [str(line.score) for line in lines],
+            ["1" if line.score is UNSET else str(line.score) for line in lines],
             [],
         )
 

@@ -8,11 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
-import orjson
 
 from tunestack.dataset.formats.format import Example, Facts, Format, Text, Violation, says_nothing
-
-PROMPT, TARGET, REFERENCES = "input_text", "output_text", "references"
 
 
 class Line(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -57,11 +54,3 @@ class Supervised:
 
 
 FORMATS: dict[str, Format] = {name: Supervised(name) for name in ("supervised", "code")}
-
-
-def encode(prompt: str, target: str, references: Sequence[str] | None = None) -> bytes:
-    """One compiled line with its line feed."""
-    record: dict[str, object] = {PROMPT: prompt, TARGET: target}
-    if references is not None:
-        record[REFERENCES] = references
-    return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
