@@ -8,7 +8,8 @@ needed, 8 bytes a row, so that a file of any size is split without its texts.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import xxhash
@@ -16,14 +17,19 @@ import xxhash
 from tunestack.dataset.findings import Finding
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     import numpy
 
+    _Array: TypeAlias = numpy.ndarray[Any, Any]
     from tunestack.catalog.limits import Limits
 
 # Part of the split's definition: another key is another split of every dataset.
 SPLIT_KEY = 0x74756E65_73706C31  # "tunespl1"
 # Above this many rows numpy's sort wins over its import, which takes about 0.1 s.
 _PLAIN_ROWS = 20_000
+# Rows that are sorted at a time.
+_SLICE_ROWS = 1 << 17
 
 
 def prompt_hash(prompt: str) -> int:
@@ -67,35 +73,60 @@ def _by_counting(hashes: Sequence[int], count: int, strata: Sequence[str] | None
 
 
 def _by_sorting(hashes: Sequence[int], count: int, strata: Sequence[str] | None) -> frozenset[int]:
-    """For many rows: the very same choice."""
+    """For many rows: the very same choice, a slice of the hashes at a time, for sorting all would take their room
+    several times over."""
     import numpy as np
 
     names = sorted(set(strata)) if strata is not None else [""]
     codes = {name: code for code, name in enumerate(names)}
     keys = np.asarray(hashes, dtype=np.uint64)
-    if strata is None:
-        distinct, rows = np.unique(keys, return_counts=True)
-        stratum = np.zeros(len(distinct), dtype=np.int32)
-    else:
-        order = np.argsort(keys, kind="stable")
-        distinct, first, rows = np.unique(keys[order], return_index=True, return_counts=True)
+    of_rows = None
+    if strata is not None:
         of_rows = np.fromiter((codes[name] for name in strata), dtype=np.int32, count=len(strata))
-        stratum = np.minimum.reduceat(of_rows[order], first)
-    by_stratum = np.argsort(stratum, kind="stable")  # within a stratum the order of the hashes is kept
-    starts = np.searchsorted(stratum[by_stratum], np.arange(len(names) + 1))
-    sizes = {}
-    for code, name in enumerate(names):
-        members = by_stratum[starts[code] : starts[code + 1]]
-        if len(members):  # else all its prompts belong to an earlier stratum
-            sizes[name] = int(rows[members].sum())
+    sizes = np.zeros(len(names))
+    for _, rows, stratum in _slices(keys, of_rows):
+        sizes += np.bincount(stratum, weights=rows, minlength=len(names))
+    # A name without rows of its own: all its prompts stand in an earlier stratum, too.
+    shares = _shares({name: int(sizes[code]) for name, code in codes.items() if sizes[code]}, count)
+    left = {codes[name]: share for name, share in shares.items() if share}
     chosen: set[int] = set()
-    for name, share in _shares(sizes, count).items():
-        members = by_stratum[starts[codes[name]] : starts[codes[name] + 1]]
-        chosen.update(distinct[_filled(members, rows, share)].tolist())
+    for distinct, rows, stratum in _slices(keys, of_rows):
+        by_stratum = np.argsort(stratum, kind="stable")  # within a stratum the order of the hashes is kept
+        found, starts = np.unique(stratum[by_stratum], return_index=True)
+        for code, members in zip(found.tolist(), np.split(by_stratum, starts[1:]), strict=True):
+            if code in left:
+                taken = _filled(members, rows, left[code])
+                chosen.update(distinct[taken].tolist())
+                left[code] -= int(rows[taken].sum())
+                if not left[code]:
+                    del left[code]
+        if not left:
+            break
     return frozenset(chosen)
 
 
-def _filled(members: numpy.ndarray[Any, Any], rows: numpy.ndarray[Any, Any], share: int) -> Any:
+def _slices(keys: _Array, of_rows: _Array | None) -> Iterator[tuple[_Array, _Array, _Array]]:
+    """The distinct hashes in ascending order, some at a time, each with its number of rows and its stratum."""
+    import numpy as np
+
+    slices = -(-len(keys) // _SLICE_ROWS)
+    edges = [(number << 64) // slices for number in range(slices + 1)]
+    for low, high in pairwise(edges):
+        inside = keys >= np.uint64(low)
+        inside &= keys <= np.uint64(high - 1)
+        part = keys[inside]
+        if not len(part):
+            continue
+        if of_rows is None:
+            distinct, rows = np.unique(part, return_counts=True)
+            yield distinct, rows, np.zeros(len(distinct), dtype=np.int32)
+            continue
+        order = np.argsort(part, kind="stable")
+        distinct, first, rows = np.unique(part[order], return_index=True, return_counts=True)
+        yield distinct, rows, np.minimum.reduceat(of_rows[inside][order], first)
+
+
+def _filled(members: _Array, rows: _Array, share: int) -> _Array:
     """Those of ``members``, taken in order wherever they still fit, whose rows fill ``share``."""
     import numpy as np
 

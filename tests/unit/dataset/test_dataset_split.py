@@ -11,7 +11,7 @@ from collections import Counter
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tunestack.catalog.limits import LIMITS, Validation, find_limits, validation_limit
@@ -86,10 +86,17 @@ def test_a_new_row_moves_at_most_one_other(prompts: list[str], new: str, count: 
     assert after - before <= {new}
 
 
+@pytest.mark.parametrize("slice_rows", [1, 7, 1_000])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(repeated, counts, st.booleans())
 def test_few_rows_and_many_are_split_by_the_same_rule(
-    rows: list[tuple[str, str]], count: int, stratify: bool
+    monkeypatch: pytest.MonkeyPatch,
+    slice_rows: int,
+    rows: list[tuple[str, str]],
+    count: int,
+    stratify: bool,
 ) -> None:
+    monkeypatch.setattr(split, "_SLICE_ROWS", slice_rows)
     hashes = [prompt_hash(prompt) for prompt, _ in rows]
     strata = [stratum for _, stratum in rows] if stratify else None
     if count and rows:
