@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -54,26 +53,6 @@ class Defect(NamedTuple):
         """The finding at ``line`` and ``column`` (see `place`); of a record that is a line, the line is enough."""
         column = self.offset + 1 if column is None else column
         return Finding(file, line, column, self.code, self.path, self.message, self.fix, self.excerpt)
-
-
-def not_json_lines(head: bytes) -> Defect | None:
-    """What a file is that is no JSON Lines as a whole, told by its first bytes; None where it may be."""
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or (
-        len(head) > 3 and 0 in head[:2] and head[:4].count(0) >= 2
-    ):
-        return Defect(0, "encoding", "", "the file is UTF-16, not UTF-8", "iconv -f UTF-16 -t UTF-8")
-    if head.startswith(b"\x1f\x8b"):
-        return Defect(0, "not-json-lines", "", "the file is compressed with gzip", "unpack it with gunzip")
-    if head.startswith(b"PAR1"):
-        return Defect(0, "not-json-lines", "", "the file is Parquet", "export it as JSON Lines")
-    start = head.removeprefix(_BYTE_ORDER_MARK).lstrip(b" \t")
-    if start.startswith(b"["):
-        return Defect(0, "not-json-lines", "$", "the file is a JSON list", "one record a line: jq -c '.[]'")
-    if re.match(rb"\{[ \t]*\r?\n", start):
-        return Defect(
-            0, "not-json-lines", "$", "a record goes over several lines", "one record a line: jq -c ."
-        )
-    return None
 
 
 def explain(
