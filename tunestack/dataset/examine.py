@@ -76,7 +76,8 @@ class ExaminedPart:
         """The text of the column `split.stratify` of each row, in the order of `lines`; None without it."""
         if not any(reading.plan.stratify for reading in self.part.readings):
             return None
-        return list(self._kept(iter(self.part.rows.strata)))
+        rows = self.part.rows
+        return list(self._kept(iter(rows.strata))) if rows.left_out else rows.strata
 
     def _spooled(self) -> Iterator[bytes]:
         for reading in self.part.readings:

@@ -29,7 +29,7 @@ SPLIT_KEY = 0x74756E65_73706C31  # "tunespl1"
 # Above this many rows numpy's sort wins over its import, which takes about 0.1 s.
 _PLAIN_ROWS = 20_000
 # Rows that are sorted at a time.
-_SLICE_ROWS = 1 << 17
+_SLICE_ROWS = 1 << 15
 
 
 def prompt_hash(prompt: str) -> int:
