@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from tunestack.cli import dataset_beam
 from tunestack.cli.documents import say
@@ -35,119 +36,45 @@ examples:
 exit status: 0 good, 1 findings, 2 cannot run"""
 
 STATUS = "exit status: 0 good, 1 findings, 2 cannot run"
+DIFFERENCE_STATUS = "exit status: 0 the same, 1 they differ, 2 cannot run"
+
+
+class _Action(argparse.ArgumentParser):
+    """The parser of one action, whose arguments are made when it is its turn: nine such take as long as a check."""
+
+    def __init__(self, fill: Callable[[argparse.ArgumentParser], None], **options: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+        self._fill: Callable[[argparse.ArgumentParser], None] | None = fill
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self._fill is None:
+            return super().parse_known_args(args, namespace)
+        fill, self._fill = self._fill, None
+        self.add_argument("--json", action="store_true", help="one JSON document, for machines")
+        fill(self)
+        return self.parse_known_args(args, namespace)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = "Check, compile, split and compare datasets."
     parser.epilog = EXAMPLES
     parser.set_defaults(action=None, show_help=parser.print_help, json=False)
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", prog="tunestack dataset")
-
-    def action(
-        name: str, run: Callable[[argparse.Namespace], int], summary: str, epilog: str = STATUS
-    ) -> argparse.ArgumentParser:
-        made = actions.add_parser(
-            name,
-            help=summary,
-            description=f"{summary[0].upper()}{summary[1:]}.",
-            epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
+    actions = parser.add_subparsers(
+        title="actions", metavar="ACTION", prog="tunestack dataset", parser_class=_Action
+    )
+    for name, fill, run_action, summary, epilog in (
+        ("check", _of_check, _check, "list everything that is wrong with datasets or files", CHECK_EXAMPLES),
+        ("compile", _of_compile, _compile, "turn dataset folders into finished files, and lock them", STATUS),
+        ("stats", _of_stats, _stats, "show rows, lengths, labels and tokens", STATUS),
+        ("split", _of_split, _split, "show which prompts are validated on, by stratum", STATUS),
+        ("diff", _of_diff, _diff, "name the rows that two datasets do not have in common", DIFFERENCE_STATUS),
+        ("collect", _of_collect, _collect, "turn votes on served answers into preferences", STATUS),
+        ("beam", _of_beam, dataset_beam.run, dataset_beam.SUMMARY, dataset_beam.EXAMPLES),
+    ):
+        described = f"{summary[0].upper()}{summary[1:]}."
+        actions.add_parser(name, fill=fill, help=summary, description=described, epilog=epilog).set_defaults(
+            action=run_action
         )
-        made.set_defaults(action=run)
-        made.add_argument("--json", action="store_true", help="one JSON document, for machines")
-        return made
-
-    check = action(
-        "check", _check, "list everything that is wrong with datasets or finished files", CHECK_EXAMPLES
-    )
-    check.add_argument(
-        "path", nargs="+", metavar="PATH", help="a dataset folder, a finished file or a gs:// object"
-    )
-    _of_files(check)
-    check.add_argument(
-        "--html", type=Path, metavar="FILE", help="write the report as one self-contained page too"
-    )
-    check.add_argument(
-        "--fix", action="store_true", help="write a patch for what can be mended mechanically, and show it"
-    )
-    check.add_argument(
-        "--quick", action="store_true", help="bare files: only each line by itself, nothing across rows"
-    )
-    check.add_argument(
-        "--personal-data", action="store_true", help="bare files: look for personal data and secrets"
-    )
-
-    compiled = action(
-        "compile", _compile, "turn dataset folders into finished files under the digest of their content"
-    )
-    compiled.add_argument("folder", nargs="+", type=Path, metavar="FOLDER", help="a dataset folder")
-    compiled.add_argument(
-        "--check",
-        action="store_true",
-        help="write nothing; fail where dataset.lock.json is not of this dataset",
-    )
-    compiled.add_argument("--format", type=_format, metavar="F", help="another format than dataset.yaml says")
-    compiled.add_argument(
-        "--output", type=Path, default=Path(".tunestack/compiled"), metavar="DIR", help="default: %(default)s"
-    )
-    compiled.add_argument("--upload", metavar="gs://BUCKET/PREFIX", help="bring the files there, once")
-
-    stats = action("stats", _stats, "show rows, lengths, labels and tokens")
-    stats.add_argument("path", nargs="+", metavar="PATH", help="as for check")
-    _of_files(stats)
-    stats.add_argument(
-        "--html", type=Path, metavar="FILE", help="write the report as one self-contained page too"
-    )
-
-    split = action(
-        "split",
-        _split,
-        "show which prompts are validated on, by stratum",
-        "exit status: 0 good, 1 findings, 2 cannot run",
-    )
-    split.add_argument("folder", type=Path, metavar="FOLDER", help="a dataset folder")
-
-    diff = action(
-        "diff",
-        _diff,
-        "name the rows that two datasets do not have in common",
-        "exit status: 0 the same, 1 they differ, 2 cannot run",
-    )
-    diff.add_argument(
-        "old", type=Path, metavar="OLD", help="a dataset folder, compiled folder, file or lock file"
-    )
-    diff.add_argument("new", type=Path, metavar="NEW", help="the same")
-
-    dataset_beam.add_arguments(
-        action("beam", dataset_beam.run, dataset_beam.SUMMARY, dataset_beam.EXAMPLES), _format
-    )
-
-    collect = action(
-        "collect", _collect, "turn votes on served answers into a preference dataset (docs/feedback.md)"
-    )
-    collect.add_argument(
-        "log", nargs="+", metavar="LOG", help="a log of votes: JSON Lines, CSV, Parquet; or gs://"
-    )
-    collect.add_argument(
-        "--output", type=Path, required=True, metavar="FOLDER", help="the dataset folder to write"
-    )
-    collect.add_argument(
-        "--columns",
-        action="append",
-        type=_column,
-        default=[],
-        metavar="WORD=FIELD",
-        help="which field of the log is the prompt, the answer, …; may be repeated",
-    )
-    collect.add_argument(
-        "--minimum-margin", type=float, default=0.0, metavar="N", help="between two mean ratings"
-    )
-    collect.add_argument("--pairs-per-prompt", type=int, default=8, metavar="N", help="default: %(default)s")
-    collect.add_argument(
-        "--validation", type=int, default=0, metavar="N", help="pairs that dataset.yaml sets aside"
-    )
-    collect.add_argument("--name", help="the dataset's; default: the folder's")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -156,6 +83,87 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     status: int = arguments.action(arguments)
     return status
+
+
+def _of_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "path", nargs="+", metavar="PATH", help="a dataset folder, a finished file or a gs:// object"
+    )
+    _of_files(parser)
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="write the report as one self-contained page too"
+    )
+    parser.add_argument(
+        "--fix", action="store_true", help="write a patch for what can be mended mechanically, and show it"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="bare files: only each line by itself, nothing across rows"
+    )
+    parser.add_argument(
+        "--personal-data", action="store_true", help="bare files: look for personal data and secrets"
+    )
+
+
+def _of_compile(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", nargs="+", type=Path, metavar="FOLDER", help="a dataset folder")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing; fail where dataset.lock.json is not of this dataset",
+    )
+    parser.add_argument("--format", type=_format, metavar="F", help="another format than dataset.yaml says")
+    parser.add_argument(
+        "--output", type=Path, default=Path(".tunestack/compiled"), metavar="DIR", help="default: %(default)s"
+    )
+    parser.add_argument("--upload", metavar="gs://BUCKET/PREFIX", help="bring the files there, once")
+
+
+def _of_stats(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", nargs="+", metavar="PATH", help="as for check")
+    _of_files(parser)
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="write the report as one self-contained page too"
+    )
+
+
+def _of_split(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="a dataset folder")
+
+
+def _of_diff(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "old", type=Path, metavar="OLD", help="a dataset folder, compiled folder, file or lock file"
+    )
+    parser.add_argument("new", type=Path, metavar="NEW", help="the same")
+
+
+def _of_collect(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "log", nargs="+", metavar="LOG", help="a log of votes: JSON Lines, CSV, Parquet; or gs://"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="FOLDER", help="the dataset folder to write"
+    )
+    parser.add_argument(
+        "--columns",
+        action="append",
+        type=_column,
+        default=[],
+        metavar="WORD=FIELD",
+        help="which field of the log is the prompt, the answer, …; may be repeated",
+    )
+    parser.add_argument(
+        "--minimum-margin", type=float, default=0.0, metavar="N", help="between two mean ratings"
+    )
+    parser.add_argument("--pairs-per-prompt", type=int, default=8, metavar="N", help="default: %(default)s")
+    parser.add_argument(
+        "--validation", type=int, default=0, metavar="N", help="pairs that dataset.yaml sets aside"
+    )
+    parser.add_argument("--name", help="the dataset's; default: the folder's")
+
+
+def _of_beam(parser: argparse.ArgumentParser) -> None:
+    dataset_beam.add_arguments(parser, _format)
 
 
 def _of_files(parser: argparse.ArgumentParser) -> None:

@@ -16,7 +16,6 @@ from tunestack.dataset.rows import Rows
 from tunestack.dataset.scan import Scan, ScanPlan
 from tunestack.dataset.sources import open_source
 from tunestack.dataset.sources.source import Source
-from tunestack.dataset.tokenizer import open_tokenizer
 from tunestack.dataset.tokens import TokenCheck, counted_total, estimated_total
 from tunestack.spec.errors import Problem, TunestackError
 
@@ -58,7 +57,11 @@ def check_files(
     TunestackError (exit status 2) where a file cannot be read, or for a model or format that nothing is known of.
     """
     limits = None if quick else limits_for(model, format) if model else find_limits(None, format)
-    counter = open_tokenizer(tokenizer) if tokenizer is not None else None
+    counter = None
+    if tokenizer is not None:
+        from tunestack.dataset.tokenizer import open_tokenizer
+
+        counter = open_tokenizer(tokenizer)
     plan = ScanPlan(
         format,
         quick=quick,

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from multiprocessing.connection import Connection, Pipe, wait
-from typing import Any, Protocol, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
 from tunestack.spec.errors import Problem, TunestackError
+
+# What starts processes is imported by those who do: a small check has no use for it.
+if TYPE_CHECKING:
+    import subprocess
+    from multiprocessing.connection import Connection
 
 Work = TypeVar("Work")
 Result = TypeVar("Result")
@@ -80,6 +83,9 @@ class _Crew:
         self._end()
 
     def _start(self) -> None:
+        import subprocess
+        from multiprocessing.connection import Pipe
+
         ours, theirs = Pipe()
         self._idle.append(ours)
         with theirs:
@@ -98,6 +104,8 @@ class _Crew:
 
     def results(self, pieces: Iterator[Any]) -> Iterator[Any]:
         """The results in the order of the pieces."""
+        from multiprocessing.connection import wait
+
         done: dict[int, Any] = {}
         taken, given_back, more = 0, 0, True
         while more or self._busy:
@@ -147,6 +155,8 @@ def _answer(connection: _Connection) -> Any:
 
 def serve(descriptor: int) -> None:
     """What a started process does: answer each piece with (error, result) until the connection ends."""
+    from multiprocessing.connection import Connection
+
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # ^C is for the process that has the results; it ends this one

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str | None:
     """The allowed word that ``word`` was probably meant to be, or None where nothing comes near."""
+    import difflib  # only where something was misspelt
+
     by_folded = {candidate.casefold().replace("-", "_"): candidate for candidate in allowed}
     folded = difflib.get_close_matches(word.casefold().replace("-", "_"), by_folded, n=1, cutoff=0.6)
     return by_folded[folded[0]] if folded else None
