@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -155,3 +157,40 @@ def test_what_lies_in_a_bucket_already_stays_there(
     uploaded = upload_dataset(replace(compiled, train=existing), f"gs://{bucket.name}")
     assert uploaded.train == existing
     assert len(list(bucket.list_blobs())) == 2
+
+
+def test_the_command_compiles_uploads_and_names_every_generation(
+    bucket: storage.Bucket, tmp_path: Path
+) -> None:
+    folder = tmp_path / "weather"
+    folder.mkdir()
+    (folder / "records.jsonl").write_text(
+        "".join(f'{{"text": "Remark {n}.", "label": "wet"}}\n' for n in range(12))
+    )
+    (folder / "template.j2").write_text("Classify: {{ text }}")
+    (folder / "dataset.yaml").write_text(
+        """\
+name: weather
+description: Remarks on the weather.
+format: supervised
+records: records.jsonl
+columns: {text: string, label: string}
+template: template.j2
+output_text: "{{ label }}"
+split: {validation: 2}
+"""
+    )
+    command = [sys.executable, "-m", "tunestack.cli.main", "dataset", "compile", str(folder)]
+    options = ["--output", str(tmp_path / "out"), "--upload", f"gs://{bucket.name}/sets", "--json"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    (dataset,) = json.loads(done.stdout)["datasets"]
+    assert list(dataset["files"]) == ["train", "validation"]
+    for file in dataset["files"].values():
+        blob = bucket.get_blob(file["uri"].removeprefix(f"gs://{bucket.name}/"))
+        assert (blob.generation, blob.crc32c) == (file["generation"], file["crc32c"])
+    assert subprocess.run([*command, "--check"], capture_output=True, check=False).returncode == 0
+    (folder / "template.j2").write_text("Sort: {{ text }}")
+    stale = subprocess.run([*command, "--check"], capture_output=True, text=True, check=False)
+    assert stale.returncode == 1
+    assert "templates.template.j2" in stale.stdout + stale.stderr
