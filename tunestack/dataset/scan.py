@@ -20,6 +20,7 @@ from tunestack.dataset.batches import Batch, FinishedLines, RenderedRecords, fau
 from tunestack.dataset.findings import MOST_SHOWN, Finding
 from tunestack.dataset.formats import FORMATS
 from tunestack.dataset.formats.format import Facts, Format, encode
+from tunestack.dataset.native import native_lines
 from tunestack.dataset.records import Records
 from tunestack.dataset.render import Recipe
 from tunestack.dataset.row_checks import (
@@ -145,6 +146,7 @@ class Scanner:
             self._front = FinishedLines(self._format.line, self._format.violations)
         else:
             self._front = RenderedRecords(self._format, plan.recipe, plan.rules)
+        self._native = native_lines(plan)
         paths = self._format.texts
         self.prompt_path = next((path for path in paths if paths[path] == "prompt"), next(iter(paths), "$"))
         self._answer_path = next((path for path in paths if paths[path] == "answer"), "$")
@@ -159,7 +161,8 @@ class Scanner:
         spool = nullcontext() if plan.spool is None else (plan.spool / f"{block.number}.jsonl").open("wb")
         with spool as lines:
             first = block.number == 0
-            for chunk in source.chunks(block, plan.batch):
+            chunks = self._native.chunks(block, report, tally) if self._native is not None else None
+            for chunk in chunks or source.chunks(block, plan.batch):
                 batch = self._front.read(source, chunk, first)
                 self._check(batch, report)
                 if batch.found or chunk.faults:
@@ -188,7 +191,7 @@ class Scanner:
 
     def facts(self, batch: Batch) -> Facts:
         """What the checks across rows need of a batch."""
-        return self._format.facts(batch.lines)
+        return batch.facts(self._format)
 
     def _check(self, batch: Batch, report: BlockReport) -> None:
         """Look for all that the plan asks for; every check sees the same lines, so that all is told of a row."""
@@ -255,7 +258,7 @@ class Tally:
         """Count the good lines of a batch; ``first`` is the number of its first record."""
         report, lines = self._report, batch.lines
         statistics = report.statistics
-        facts = self._format.facts(lines)
+        facts = batch.facts(self._format)
         statistics.rows += len(lines)
         texts: Iterable[bytes] = batch.encoded or map(batch.chunk.texts.__getitem__, batch.rows)
         statistics.bytes += sum(map(len, texts))
@@ -276,6 +279,22 @@ class Tally:
             check = self._plan.tokens
             if self._plan.exact_tokens and check is not None and check.tokenizer is not None:
                 report.tokens.count(check.tokenizer, lines)
+
+    def extend(self, prompts: bytes, answers: bytes, numbers: Iterable[int]) -> None:
+        """Remember the hashes of good lines that are counted elsewhere."""
+        self._prompts.frombytes(prompts)
+        self._answers.frombytes(answers)
+        self._numbers.extend(numbers)
+
+    def count(self, statistics: Statistics) -> None:
+        """Count good lines that were counted elsewhere."""
+        self._report.statistics.merge(replace(statistics, labels=Counter()))
+        if statistics.labels is None or self._labels is None:
+            self._labels = None
+        else:
+            self._labels.update(statistics.labels)
+            if len(self._labels) > MOST_LABELS:
+                self._labels = None
 
     def finish(self) -> None:
         """Put what was collected into the report."""

@@ -74,6 +74,11 @@ class TokenCheck:
         growth = 1 if self.tokenizer is None else self.tokenizer.tokens_per_byte
         return sys.maxsize if limit is None else (limit - control) // growth
 
+    @property
+    def proved_bytes(self) -> tuple[int, int, int]:
+        """Prompts, answers and rows of at most so many bytes are none of the `suspects`."""
+        return self._prompt, self._answer, self._row
+
     def proved(self, size: int) -> bool:
         """Whether compiled lines of ``size`` bytes together cannot hold one that is too long."""
         return size <= self._batch
