@@ -18,7 +18,7 @@ from tunestack.evaluation.judgement import METRICS, HeldOutSet, Judgement, Repli
 from tunestack.evaluation.report import Report, Subject, make_report
 from tunestack.provider.following import Interrupted, unless_cancelled
 from tunestack.provider.inputs import Inputs, check_inputs, parse_inputs
-from tunestack.provider.pipeline_job_inputs import GcsDirectory, Location, Project
+from tunestack.provider.job_inputs import GcsDirectory, Location, Project
 from tunestack.provider.resource import (
     Call,
     Change,

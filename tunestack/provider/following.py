@@ -10,9 +10,10 @@ from typing import TypeVar
 from tunestack.provider.resource import Call, Session
 from tunestack.vertex.client import resource_id
 from tunestack.vertex.errors import ResourceExhausted, ServiceFault
-from tunestack.vertex.pipeline_job import PipelineJob
+from tunestack.vertex.job import Job
 
 T = TypeVar("T")
+JobT = TypeVar("JobT", bound=Job)
 
 DEFAULT_DEADLINE = 24 * 3600.0
 """Seconds after which we stop waiting where neither the program nor the engine says so; the job goes on."""
@@ -59,12 +60,12 @@ async def unless_cancelled(work: Awaitable[T], cancelled: asyncio.Event) -> T:
 async def follow(
     session: Session,
     call: Call,
-    job: PipelineJob,
-    look: Callable[[], Awaitable[PipelineJob]],
+    job: JobT,
+    look: Callable[[], Awaitable[JobT]],
     *,
     show: bool,
-    seen: Callable[[PipelineJob], None],
-) -> PipelineJob:
+    seen: Callable[[JobT], None],
+) -> JobT:
     """Waits until a job is in a terminal state; ``seen`` gets each newer view of it.
 
     Raises ``Interrupted``, ``DeadlinePassed``, and ``GoogleError`` for answers that waiting does not mend.

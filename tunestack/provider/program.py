@@ -10,6 +10,7 @@ from pulumi import Input, Output, ResourceOptions
 from pydantic.alias_generators import to_camel
 
 T = TypeVar("T")
+RetryCause = Literal["stockout", "preemption", "internal", "deadline"]
 
 
 class _OutputOf(Generic[T]):
@@ -72,6 +73,7 @@ class PipelineJob(pulumi.CustomResource):
     state = _OutputOf[str]("state")
     model = _OutputOf[str]("model")
     endpoint = _OutputOf[str]("endpoint")
+    error = _OutputOf[Mapping[str, Any]]("error")
     create_time = _OutputOf[str]("createTime")
     start_time = _OutputOf[str]("startTime")
     end_time = _OutputOf[str]("endTime")
@@ -92,10 +94,11 @@ class PipelineJob(pulumi.CustomResource):
         service_account: Input[str] | None = None,
         labels: Input[Mapping[str, Input[str]]] | None = None,
         identity: Input[Mapping[str, Input[str]]] | None = None,
+        force_new: Input[str] | None = None,
         progress: Input[bool] | None = None,
         wait: Input[bool] | None = None,
         on_cancel: Input[Literal["detach", "cancel"]] | None = None,
-        retry_failed: Input[bool] | None = None,
+        retry_failed: Input[bool | Sequence[RetryCause]] | None = None,
         deletion_policy: Input[Literal["ABANDON", "DELETE"]] | None = None,
         opts: ResourceOptions | None = None,
     ) -> None:
@@ -109,6 +112,7 @@ class PipelineJob(pulumi.CustomResource):
             "service_account": service_account,
             "labels": labels,
             "identity": identity,
+            "force_new": force_new,
             "progress": progress,
             "wait": wait,
             "on_cancel": on_cancel,
@@ -116,7 +120,7 @@ class PipelineJob(pulumi.CustomResource):
             "deletion_policy": deletion_policy,
         }
         computed = (
-            "specHash", "name", "state", "model", "endpoint", "createTime", "startTime", "endTime",
+            "specHash", "name", "state", "model", "endpoint", "error", "createTime", "startTime", "endTime",
             "durationSeconds", "adopted", "tuning",
         )  # fmt: skip
         super().__init__("tunestack:vertex:PipelineJob", resource_name, _wire(inputs, computed), opts)

@@ -1,4 +1,4 @@
-"""Pipeline jobs, models, endpoints and predictions of Vertex AI, by REST (v1)."""
+"""Jobs, models, endpoints and predictions of Vertex AI, by REST."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from tunestack.vertex.errors import GoogleError, NotFound
+from tunestack.vertex.errors import GoogleError, NotFound, ServiceFault
+from tunestack.vertex.job import JobCollection
 from tunestack.vertex.timing import Timing, backoff
 from tunestack.vertex.transport import Transport
 
@@ -43,9 +44,9 @@ class VertexClient:
         self._endpoint = endpoint.rstrip("/") if endpoint else None
         self._timing = timing or Timing()
 
-    def _url(self, location: str, path: str) -> str:
+    def _url(self, location: str, path: str, version: str) -> str:
         base = self._endpoint or f"https://{location}-aiplatform.googleapis.com"
-        return f"{base}/v1/{path}"
+        return f"{base}/{version}/{path}"
 
     async def _call(
         self,
@@ -57,58 +58,90 @@ class VertexClient:
         params: Mapping[str, str] | None = None,
         body: object = None,
         timeout: float | None = None,
+        version: str = "v1",
     ) -> Json:
         response = await self._transport.request(
             method,
-            self._url(location, path),
+            self._url(location, path, version),
             repeatable=repeatable,
             params=params,
             json=body,
             timeout=timeout,
         )
-        answer = response.json() if response.content else {}
+        try:
+            answer = response.json() if response.content else {}
+        except ValueError as error:
+            # Something between us and Google answered: whether the request was carried out is not known.
+            message = f"an answer that is no JSON: {response.text[:200]!r}"
+            raise ServiceFault(
+                response.status_code, "UNAVAILABLE", message, request=f"{method} {path}"
+            ) from error
         return answer if isinstance(answer, dict) else {}
 
-    # Pipeline jobs
+    # Jobs of every kind
 
-    async def create_pipeline_job(
-        self, project: str, location: str, job_id: str, job: Mapping[str, Any]
+    async def create_job(
+        self,
+        collection: JobCollection,
+        project: str,
+        location: str,
+        job: Mapping[str, Any],
+        *,
+        job_id: str | None = None,
+        version: str | None = None,
     ) -> Json:
-        """Submits a job under an id of our choice; sent once: what a broken answer means is the caller's question.
+        """Submits a job; sent once: what a broken answer means is the caller's question.
 
-        Raises ``Conflict`` where the id is taken, ``ServiceFault`` where the outcome is not known.
+        ``job_id``: an id of our choice, where the collection takes one; ``version`` of the API that knows the fields
+        in ``job``, where it is not the collection's own. Raises ``Conflict`` where the id is taken, ``ServiceFault``
+        where the outcome is not known: also for an answer that names no job.
         """
-        path = f"projects/{project}/locations/{location}/pipelineJobs"
-        return await self._call(
-            "POST", location, path, repeatable=False, params={"pipelineJobId": job_id}, body=dict(job)
+        path = f"{collection.parent(project, location)}/{collection.segment}"
+        params = {collection.id_parameter: job_id} if collection.id_parameter and job_id else None
+        answer = await self._call(
+            "POST",
+            location,
+            path,
+            repeatable=False,
+            params=params,
+            body=dict(job),
+            version=version or collection.version,
         )
+        if not answer.get("name"):
+            raise ServiceFault(200, "UNAVAILABLE", "the answer names no job", request=f"POST {path}")
+        return answer
 
-    async def get_pipeline_job(self, name: str) -> Json:
+    async def get_job(self, collection: JobCollection, name: str) -> Json:
         """The job as it is now."""
-        return await self._get(name)
+        return await self._get(name, version=collection.version)
 
-    async def list_pipeline_jobs(
-        self, project: str, location: str, filter_: str, *, page_size: int = 100
+    async def list_jobs(
+        self, collection: JobCollection, project: str, location: str, filter_: str, *, page_size: int = 100
     ) -> AsyncIterator[Json]:
         """Jobs that match an AIP-160 filter, page after page."""
-        path = f"projects/{project}/locations/{location}/pipelineJobs"
+        path = f"{collection.parent(project, location)}/{collection.segment}"
         params = {"filter": filter_, "pageSize": str(page_size)}
         while True:
-            page = await self._call("GET", location, path, repeatable=True, params=params)
-            for job in page.get("pipelineJobs") or []:
+            page = await self._call(
+                "GET", location, path, repeatable=True, params=params, version=collection.version
+            )
+            for job in page.get(collection.segment) or []:
                 yield job
             token = page.get("nextPageToken")
             if not token:
                 return
             params["pageToken"] = str(token)
 
-    async def cancel_pipeline_job(self, name: str) -> None:
+    async def cancel_job(self, collection: JobCollection, name: str) -> None:
         """Asks for the end of a job; best effort, it ends later."""
-        await self._call("POST", location_of(name), f"{name}:cancel", repeatable=True, body={})
+        path = f"{name}:cancel"
+        await self._call(
+            "POST", location_of(name), path, repeatable=True, body={}, version=collection.version
+        )
 
-    async def delete_pipeline_job(self, name: str) -> None:
+    async def delete_job(self, collection: JobCollection, name: str) -> None:
         """Deletes the record of an ended job and waits for it."""
-        await self._delete(name)
+        await self._delete(name, version=collection.version)
 
     # Models and endpoints
 
@@ -194,12 +227,12 @@ class VertexClient:
         response = current.get("response")
         return dict(response) if isinstance(response, Mapping) else {}
 
-    async def _get(self, name: str) -> Json:
-        return await self._call("GET", location_of(name), name, repeatable=True)
+    async def _get(self, name: str, *, version: str = "v1") -> Json:
+        return await self._call("GET", location_of(name), name, repeatable=True, version=version)
 
-    async def _delete(self, name: str) -> None:
+    async def _delete(self, name: str, *, version: str = "v1") -> None:
         try:
-            operation = await self._call("DELETE", location_of(name), name, repeatable=True)
+            operation = await self._call("DELETE", location_of(name), name, repeatable=True, version=version)
             await self.wait(operation)
         except NotFound:
             return  # gone is what was asked for

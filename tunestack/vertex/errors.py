@@ -51,7 +51,7 @@ class ResourceExhausted(GoogleError):
 
 
 class ServiceFault(GoogleError):
-    """5xx or no HTTP answer at all: whether the request was carried out is not known."""
+    """5xx, 408, 499 or no HTTP answer at all: whether the request was carried out is not known."""
 
 
 class NotSent(ServiceFault):
@@ -63,8 +63,10 @@ _BY_HTTP_STATUS: Mapping[int, type[GoogleError]] = {
     401: Unauthenticated,
     403: PermissionDenied,
     404: NotFound,
+    408: ServiceFault,
     409: Conflict,
     429: ResourceExhausted,
+    499: ServiceFault,
 }
 
 

@@ -6,6 +6,7 @@ prefixes ``PIPELINE_STATE_`` and ``JOB_STATE_`` are dropped: one word means the 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -57,16 +58,38 @@ _ROWS = (
 
 STATES = MappingProxyType({rule.state: rule for rule in _ROWS})
 
-RETRYABLE_CAUSES = MappingProxyType(
+
+class RetryCause(StrEnum):
+    """Why a job ended red where the same job may end otherwise. An error in the data or the spec is none."""
+
+    STOCKOUT = "stockout"
+    PREEMPTION = "preemption"
+    INTERNAL = "internal"
+    DEADLINE = "deadline"
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        return _WORDS[self]
+
+
+_WORDS = {
+    RetryCause.STOCKOUT: "no capacity or quota at that moment",
+    RetryCause.PREEMPTION: "the job was preempted or aborted",
+    RetryCause.INTERNAL: "an internal error of the service, or a part of it was unavailable",
+    RetryCause.DEADLINE: "a deadline passed inside the job",
+}
+
+CAUSE_OF_CODE = MappingProxyType(
     {
-        4: "a deadline passed inside the job",
-        8: "no capacity or quota at that moment",
-        10: "the job was preempted or aborted",
-        13: "an internal error of the service",
-        14: "a service was unavailable",
+        4: RetryCause.DEADLINE,
+        8: RetryCause.STOCKOUT,
+        10: RetryCause.PREEMPTION,
+        13: RetryCause.INTERNAL,
+        14: RetryCause.INTERNAL,
     }
 )
-"""``google.rpc.Code`` of a job's error → cause, for the causes that a retry can outlive. A data error is none."""
+"""``google.rpc.Code`` → cause: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, INTERNAL, UNAVAILABLE."""
 
 
 def short_state(state: str) -> str:
@@ -83,8 +106,24 @@ def state_rule(state: str) -> StateRule:
     return STATES.get(short) or StateRule(short or "UNSPECIFIED", False, Outcome.LIVE, True, False, _WAITS)
 
 
-def retry_cause(state: str, error_code: int | None) -> str | None:
-    """Why a retry may help, or None where the same job would end the same way."""
-    if not state_rule(state).retryable or error_code is None:
+def retry_cause(state: str, error_code: int | None) -> RetryCause | None:
+    """Why a retry may help, or None where the same job would end the same way.
+
+    A job that EXPIRED waited for capacity longer than it was told to (``scheduling.maxWaitDuration``).
+    """
+    rule = state_rule(state)
+    if not rule.retryable:
         return None
-    return RETRYABLE_CAUSES.get(error_code)
+    if error_code is None:
+        return RetryCause.STOCKOUT if rule.state == "EXPIRED" else None
+    return CAUSE_OF_CODE.get(error_code)
+
+
+def retry_allowed(state: str, error_code: int | None, retry_failed: object) -> bool:
+    """Whether ``retryFailed`` asks for another run after a red end: True for every end, a list for its causes."""
+    if isinstance(retry_failed, bool):
+        return retry_failed and state_rule(state).outcome is not Outcome.SUCCESS
+    if not isinstance(retry_failed, Collection):
+        return False
+    cause = retry_cause(state, error_code)
+    return cause is not None and cause.value in retry_failed

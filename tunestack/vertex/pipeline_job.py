@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
-from tunestack.spec.spec_hash import SPEC_HASH_LABEL
-from tunestack.vertex.job_state import StateRule, short_state, state_rule
+from tunestack.vertex.job import Job, JobCollection, number
+from tunestack.vertex.job_state import short_state
+
+PIPELINE_JOBS = JobCollection("pipelineJobs", "pipeline job", id_parameter="pipelineJobId")
 
 UPLOAD_TASKS = ("upload-llm-model", "upload-model", "text-embedding-model-uploader")
 """Tasks whose execution names the tuned model, in the order in which Google's SDK looks for them."""
@@ -18,64 +19,20 @@ TUNE_TASKS = ("tune", "large-language-model-tuner", "tune-large-model")
 
 
 @dataclass(frozen=True)
-class PipelineJob:
+class PipelineJob(Job):
     """A reading view of the JSON of ``projects.locations.pipelineJobs``."""
 
-    json: Mapping[str, Any]
+    collection: ClassVar[JobCollection] = PIPELINE_JOBS
 
     @property
-    def name(self) -> str:
-        """Full resource name."""
-        return str(self.json.get("name") or "")
-
-    @property
-    def state(self) -> str:
-        """State without its prefix: ``RUNNING``."""
-        return short_state(str(self.json.get("state") or "")) or "UNSPECIFIED"
-
-    @property
-    def rule(self) -> StateRule:
-        """The row of the state table."""
-        return state_rule(self.state)
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """The job's labels."""
-        return self.json.get("labels") or {}
-
-    @property
-    def spec_hash(self) -> str:
-        """The spec hash it was submitted with; empty for a job of someone else."""
-        return self.labels.get(SPEC_HASH_LABEL, "")
-
-    @property
-    def created(self) -> str:
-        """RFC 3339 moment of submission, which also sorts."""
-        return str(self.json.get("createTime") or "")
-
-    @property
-    def error_code(self) -> int | None:
-        """``google.rpc.Code`` of the failure: the failed task's own before the job's, which often only repeats."""
-        for error in self._errors():
-            code = error.get("code")
-            if isinstance(code, int | float | str) and str(code).isdigit():
-                return int(code)
-        return None
-
-    @property
-    def error_message(self) -> str:
-        """What failed, in Google's words; the task's own message where there is one."""
-        messages = [str(error.get("message") or "").strip() for error in self._errors()]
-        return next((message for message in messages if message), "")
-
-    def _errors(self) -> list[Mapping[str, Any]]:
-        found = [
+    def errors(self) -> Sequence[Mapping[str, Any]]:
+        """The failed tasks' own errors before the job's, which often only repeats that they failed."""
+        tasks = [
             {**error, "message": f"{task.get('taskName')}: {error.get('message')}"}
             for task in self.tasks
             if isinstance(error := task.get("error"), Mapping) and error.get("message")
         ]
-        error = self.json.get("error")
-        return [*found, error] if isinstance(error, Mapping) else list(found)
+        return [*tasks, *super().errors]
 
     @property
     def tasks(self) -> list[Mapping[str, Any]]:
@@ -97,9 +54,10 @@ class PipelineJob:
         return str(self._metadata(UPLOAD_TASKS).get("output:model_resource_name") or "")
 
     @property
-    def endpoint(self) -> str:
-        """Full name of the endpoint that serves it, once it is deployed."""
-        return str(self._metadata(DEPLOY_TASKS).get("output:endpoint_resource_name") or "")
+    def endpoints(self) -> Sequence[str]:
+        """The endpoint that serves it, once it is deployed."""
+        name = self._metadata(DEPLOY_TASKS).get("output:endpoint_resource_name")
+        return (str(name),) if name else ()
 
     @property
     def tuning(self) -> dict[str, float]:
@@ -112,18 +70,10 @@ class PipelineJob:
             "seconds": "seconds",
         }
         return {
-            ours: number
+            ours: value
             for ours, theirs in names.items()
-            if (number := _number(metadata.get(theirs))) is not None
+            if (value := number(metadata.get(theirs))) is not None
         }
-
-    @property
-    def duration_seconds(self) -> float | None:
-        """From the start of the run to its end; None before that."""
-        start, end = self.json.get("startTime"), self.json.get("endTime")
-        if not start or not end:
-            return None
-        return max(0.0, (_moment(str(end)) - _moment(str(start))).total_seconds())
 
     @property
     def progress(self) -> str:
@@ -145,7 +95,7 @@ def state_of_task(task: Mapping[str, Any]) -> str:
 
 
 def _tuning_line(metadata: Mapping[str, Any]) -> str:
-    step, steps = _number(metadata.get("step")), _number(metadata.get("steps"))
+    step, steps = number(metadata.get("step")), number(metadata.get("steps"))
     phase = str(metadata.get("phase") or "")
     parts = []
     if step is not None and steps:
@@ -154,11 +104,11 @@ def _tuning_line(metadata: Mapping[str, Any]) -> str:
         parts.append(f"tune {phase}".strip())
     if phase and phase not in ("training", "done") and len(parts) > 1:
         parts.append(phase)
-    if (loss := _number(metadata.get("loss"))) is not None:
+    if (loss := number(metadata.get("loss"))) is not None:
         parts.append(f"loss {loss:.2f}")
-    if (eval_loss := _number(metadata.get("eval_loss"))) is not None:
+    if (eval_loss := number(metadata.get("eval_loss"))) is not None:
         parts.append(f"eval {eval_loss:.2f}")
-    if (eta := _number(metadata.get("eta_seconds"))) is not None:
+    if (eta := number(metadata.get("eta_seconds"))) is not None:
         parts.append(f"ETA {duration(eta)}")
     return " · ".join(parts)
 
@@ -172,16 +122,3 @@ def duration(seconds: float) -> str:
     if minutes < 120:
         return f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60} min"
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        return float(value)  # int64 travel as strings in Google's JSON
-    except ValueError:
-        return None
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)

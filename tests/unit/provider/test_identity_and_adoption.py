@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 
 from tunestack.provider.adoption import choose
 from tunestack.provider.pipeline_job import new_job_id
-from tunestack.provider.pipeline_job_inputs import hash_of, job_differences
+from tunestack.provider.pipeline_job_inputs import PIPELINE_JOB_IDENTITY
 from tunestack.provider.values import UNKNOWN, Secret
 from tunestack.vertex.job_state import STATES, Outcome
 from tunestack.vertex.pipeline_job import PipelineJob
+
+hash_of = PIPELINE_JOB_IDENTITY.hash_of
+job_differences = PIPELINE_JOB_IDENTITY.differences
 
 TEXT = st.text(max_size=4)
 INPUTS = st.fixed_dictionaries(
