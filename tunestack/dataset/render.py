@@ -170,11 +170,6 @@ class Renderer:
                 return self._column_of(name)
         return "$"
 
-    @property
-    def asked(self) -> tuple[str, ...]:
-        """The columns that the prompt is made of."""
-        return self.recipe.asked()
-
     def _column_of(self, name: str) -> str:
         template = self._templates.get(name)
         return f"$.{template.columns[0]}" if template is not None and template.columns else "$"

@@ -113,16 +113,10 @@ class PromptTemplate:
                 meant = nearest(node.name, columns)
                 fix = f"write `{meant}`" if meant else f"the columns are {', '.join(columns)}"
                 raise self._fault(f"`{node.name}` is no column", node.lineno, fix)
-        self.constant_text = "".join(data.data for data in tree.find_all(nodes.TemplateData))
         # shared=True leaves Jinja2's globals out of the context, which is most of its cost.
         self._shared = environment.globals.keys().isdisjoint(names - set(columns))
         self._context = self._template.new_context({}, shared=True)
         self.lowered = _lowered(tree, columns)
-
-    @property
-    def only_column(self) -> str | None:
-        """The column, where the whole template is `{{ column }}`."""
-        return self.columns[0] if len(self.columns) == 1 and not self.constant_text.strip() else None
 
     def render(self, values: Mapping[str, Any]) -> str:
         """The text for one record. Raises TemplateFault with the template's line."""
