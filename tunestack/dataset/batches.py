@@ -10,7 +10,7 @@ from typing import Any
 from tunestack.dataset.accept import Acceptor
 from tunestack.dataset.explain import Defect, explain, offset_of, place
 from tunestack.dataset.findings import Finding
-from tunestack.dataset.formats.format import Example, Format, Violation, encode
+from tunestack.dataset.formats.format import Example, Facts, Format, Violation, encode
 from tunestack.dataset.render import Recipe
 from tunestack.dataset.rules import Rules
 from tunestack.dataset.sources.source import Chunk, Source, SourceFault
@@ -37,6 +37,13 @@ class Batch:
     repaired: Counter[str] = field(default_factory=Counter)
     truncated: Counter[str] = field(default_factory=Counter)
     origin: Callable[[str, Example], str] | None = None
+    _facts: Facts | None = None
+
+    def facts(self, form: Format) -> Facts:
+        """What the checks across rows need of the lines; worked out once."""
+        if self._facts is None:
+            self._facts = form.facts(self.lines)
+        return self._facts
 
     def add(self, row: int, defect: Defect) -> None:
         """Say what is wrong with the text at this index."""
@@ -66,6 +73,7 @@ class Batch:
 
     def leave_out(self, bad: Container[int]) -> None:
         """Go on without the lines of the texts with these indices."""
+        self._facts = None
         kept = [at for at, row in enumerate(self.rows) if row not in bad]
         self.rows, self.lines = [self.rows[at] for at in kept], [self.lines[at] for at in kept]
         if self.examples:

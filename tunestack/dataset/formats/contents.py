@@ -117,7 +117,11 @@ def instruction_violations(instruction: Instruction | UnsetType, path: str) -> I
 def contents_violations(contents: Sequence[Content], last: str) -> Iterator[Violation]:
     """Texts that say nothing and turns out of turn; ``last`` is who has the last word."""
     roles = [content.role for content in contents]
-    for number in out_of_turn(roles, "model", last):
+    texts = [part.text for content in contents for part in content.parts]
+    wrong = out_of_turn(roles, "model", last)
+    if not wrong and "" not in texts and not any(map(str.isspace, texts)):
+        return
+    for number in wrong:
         yield turn_violation(roles, number, f"$.contents[{number}].role", last)
     for number, content in enumerate(contents):
         for part in content.parts:
