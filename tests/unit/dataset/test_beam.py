@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tunestack.cli.main import main
 from tunestack.dataset.beam import BeamMap, check_files_with_beam
 from tunestack.dataset.check import check_files
 from tunestack.dataset.report import json_report
@@ -97,6 +98,28 @@ def test_what_a_worker_raises_is_raised_here_as_it_was() -> None:
 def test_a_pipeline_that_fails_is_one_error_for_people() -> None:
     with pytest.raises(TunestackError, match="beam-failed: the pipeline failed: "):
         list(BeamMap()(refuses_to_be_pickled, range(3)))
+
+
+def test_a_runner_that_is_none_is_told_with_those_that_are() -> None:
+    with pytest.raises(TunestackError, match=r"(?s)Unexpected pipeline runner: Fooo.*DataflowRunner"):
+        list(BeamMap("Fooo")(str, range(3)))
+
+
+def test_what_follows_two_dashes_is_for_beam(files: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    command = [
+        "dataset",
+        "beam",
+        str(files[0]),
+        "--format",
+        "code",
+        "--json",
+        "--",
+        "--direct_num_workers",
+        "1",
+    ]
+    assert main(command) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document == json.loads(json.dumps(json_report(check_files(files[:1], format="code"))))
 
 
 def test_results_come_in_the_order_of_the_pieces() -> None:
