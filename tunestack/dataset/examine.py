@@ -274,6 +274,8 @@ class _Examination:
             if (part := parts.get(name)) is None:
                 continue
             others = [parts["validation"]] if name == "train" and "validation" in parts else []
+            if others or held_out:
+                checked.add("leakage")
             for repeats in leaked_rows(part, [*others, *held_out], drop, block_bytes):
                 self._take(repeats, ledger)
             if not part.counted:

@@ -25,7 +25,15 @@ WORST_ROWS = 10
 LONGEST_ROW = 20_000
 # A list of findings longer than this is folded; it is on the page all the same.
 MOST_UNFOLDED = 25
-_REPEATS = ("duplicate-row", "conflicting-rows", "leakage", "near-duplicate", "near-leakage")
+_LOOKED_FOR = (
+    "duplicate-row",
+    "conflicting-rows",
+    "leakage",
+    "near-duplicate",
+    "near-leakage",
+    "personal-data",
+    "secret",
+)
 _PRIVATE = ("personal-data", "secret")
 _ALWAYS = ("duplicate-row", "conflicting-rows")
 
@@ -54,9 +62,9 @@ def html_report(report: Report, *, title: str = "", texts: Mapping[Place, RowTex
             ],
             most=max(report.counts.values(), default=0),
             unfolded=MOST_UNFOLDED,
-            repeats=[
+            looked_for=[
                 (code, report.counts[code])
-                for code in _REPEATS
+                for code in _LOOKED_FOR
                 if code in {*_ALWAYS, *report.checked, *report.counts}
             ],
             hidden=lambda found: (

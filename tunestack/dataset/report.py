@@ -162,6 +162,7 @@ def json_report(report: Report | Iterable[Finding]) -> dict[str, Any]:
         "ledger": report.ledger.as_json() if report.ledger else None,
         "tokens": {part: asdict(total) for part, total in sorted(report.tokens.items())},
         "checked": sorted(report.checked),
+        "limits": report.limits.family if report.limits else None,
     }
 
 

@@ -47,13 +47,13 @@ def called(*words: str) -> int:
 def test_alone_it_says_what_it_can_do_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
     assert called() == 0
     shown = capsys.readouterr().out
-    for action in ("check", "compile", "stats", "split", "diff", "collect"):
+    for action in ("check", "compile", "stats", "split", "diff", "collect", "beam"):
         assert f"\n    {action} " in shown
     assert "tunestack dataset check train.jsonl" in shown
     assert "exit status: 0 good, 1 findings, 2 cannot run" in shown
 
 
-@pytest.mark.parametrize("action", ["check", "compile", "stats", "split", "diff", "collect"])
+@pytest.mark.parametrize("action", ["check", "compile", "stats", "split", "diff", "collect", "beam"])
 def test_every_action_explains_itself(action: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         called(action, "--help")
