@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from tunestack.dataset import lock as locks
+from tunestack.dataset.digest import CompiledFile
 from tunestack.dataset.finished_rows import prompts_and_answers, unreadable
 from tunestack.dataset.statistics import MOST_LABELS
 
@@ -102,7 +103,7 @@ class _Rows(NamedTuple):
 @dataclass
 class _Side:
     name: str
-    files: dict[str, Path]  # by part
+    files: dict[str, str | Path]  # by part; an address, where it lies in a bucket
 
     def read(self, sample: list[str]) -> _Rows:
         from tunestack.dataset.split import prompt_hash
@@ -292,11 +293,11 @@ def _side(path: Path, stack: contextlib.ExitStack) -> _Side:
 
     if (path / SPEC_FILE).is_file():
         compiled = compile_dataset(path, Path(stack.enter_context(tempfile.TemporaryDirectory())))
-        return _Side(
-            str(path), {part: file.path for part, file in compiled.files.items() if file.path is not None}
-        )
+        return _Side(str(path), {part: _where(file) for part, file in compiled.files.items()})
     if path.is_dir():
-        files = {each.stem: each for each in sorted(path.iterdir()) if each.suffix in _LINE_FILES}
+        files: dict[str, str | Path] = {
+            each.stem: each for each in sorted(path.iterdir()) if each.suffix in _LINE_FILES
+        }
         if not files:
             message = f"{path.name} holds neither a dataset.yaml nor compiled files"
             fix = "name a dataset folder, a folder .tunestack/compiled/<name>/<digest>, or a file"
@@ -304,6 +305,10 @@ def _side(path: Path, stack: contextlib.ExitStack) -> _Side:
         order = ("train", "validation")
         return _Side(str(path), {**{part: files[part] for part in order if part in files}, **files})
     return _Side(str(path), {path.name: path})
+
+
+def _where(file: CompiledFile) -> str | Path:
+    return file.path if file.path is not None else f"{file.uri}#{file.generation}"
 
 
 def _is_lock(path: Path) -> bool:

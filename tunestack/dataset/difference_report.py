@@ -8,6 +8,7 @@ from typing import Any
 from tunestack.dataset.difference import KINDS, ChangedRow, DatasetDifference, Kind
 from tunestack.dataset.findings import quoted
 from tunestack.dataset.prompts_shown import common_lines, own_part
+from tunestack.dataset.report import counted
 
 # Characters of a prompt or an answer that are shown.
 _SHOWN = 60
@@ -54,7 +55,7 @@ def _lines(difference: DatasetDifference) -> Iterator[str]:
     yield f"--- {difference.old}"
     yield f"+++ {difference.new}"
     for part, (old, new) in difference.rows.items():
-        yield f"  {part}: {old:,} rows" + (f" → {new:,}" if old != new else "")
+        yield f"  {part}: {counted(old, 'row')}" + (f" → {new:,}" if old != new else "")
     if difference.same:
         yield (
             "The same rows in the same parts."

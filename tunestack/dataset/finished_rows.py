@@ -16,10 +16,13 @@ from tunestack.dataset.sources.source import SourceFault
 from tunestack.spec.errors import Problem, TunestackError
 
 
-def prompts_and_answers(path: Path) -> Iterator[tuple[str, str]]:
-    """Of every line of a finished file, in any of the formats, prompt and answer in their canonical forms."""
+def prompts_and_answers(path: str | Path) -> Iterator[tuple[str, str]]:
+    """Of every line of a finished file, in any of the formats, prompt and answer in their canonical forms.
+
+    ``path`` may also be an address `gs://bucket/object#generation`. Raises TunestackError (exit status 2).
+    """
     facts_of = _FactsOfAnyFormat()
-    columns = LABEL_COLUMNS if path.suffix == ".tsv" else None
+    columns = LABEL_COLUMNS if str(path).partition("#")[0].endswith(".tsv") else None
     before = 0
     try:
         source = open_source(path, columns=columns)
@@ -36,7 +39,7 @@ def prompts_and_answers(path: Path) -> Iterator[tuple[str, str]]:
         raise unreadable(path, fault.message, fault.fix) from None
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
-        raise unreadable(path, f"{path.name} cannot be read: {reason}") from None
+        raise unreadable(path, f"{Path(path).name} cannot be read: {reason}") from None
 
 
 class _NoFormatError(Exception):
@@ -77,7 +80,7 @@ class _FactsOfAnyFormat:
         return self._decoders[name]
 
 
-def _no_line(path: Path, line: int) -> TunestackError:
+def _no_line(path: str | Path, line: int) -> TunestackError:
     fix = (
         f"tunestack dataset check {path} says what is wrong; raw records are compared by their dataset folder"
     )
@@ -85,5 +88,5 @@ def _no_line(path: Path, line: int) -> TunestackError:
     return TunestackError(problem, exit_status=2)
 
 
-def unreadable(path: Path, message: str, fix: str = "") -> TunestackError:
+def unreadable(path: str | Path, message: str, fix: str = "") -> TunestackError:
     return TunestackError(Problem("file-unreadable", message, str(path), fix=fix), exit_status=2)

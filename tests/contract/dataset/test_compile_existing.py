@@ -11,6 +11,7 @@ from blake3 import blake3
 from google.cloud import storage
 
 from tunestack.dataset import DatasetRefused, compile_dataset
+from tunestack.dataset.difference import compare
 from tunestack.dataset.lock import lock_of, stale
 from tunestack.emulator import process
 from tunestack.emulator.options import EmulatorOptions
@@ -117,3 +118,12 @@ def test_held_out_rows_beside_finished_data_are_compiled(bucket: storage.Bucket,
     assert held_out.path is not None
     assert (held_out.rows, held_out.path.read_bytes()) == (1, VALIDATION)
     assert list(compiled.files) == ["train", "held-out-plain"]
+
+
+def test_finished_data_is_compared_where_it_lies(bucket: storage.Bucket, tmp_path: Path) -> None:
+    old = declared(tmp_path / "old", put(bucket, "train.jsonl", TRAIN))
+    new = declared(tmp_path / "new", put(bucket, "more.jsonl", TRAIN + VALIDATION))
+    found = compare(old, new)
+    assert (found.counts["added"], found.counts.total()) == (1, 1)
+    assert [row.prompt for row in found.examples["added"]] == ["Is it wet?"]
+    assert compare(old, old).same

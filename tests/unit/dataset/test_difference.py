@@ -123,7 +123,7 @@ def test_each_kind_is_told_with_its_labels_and_examples(tmp_path: Path) -> None:
 --- old
 +++ new
   train: 8 rows → 7
-  validation: 1 rows → 2
+  validation: 1 row → 2
 
 added 1: wet 1
   + train:7  "Text: remark 9" → "wet"
