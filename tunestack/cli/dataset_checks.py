@@ -139,6 +139,8 @@ def _merged(reports: dict[str, Report]) -> Report:
                 ],
             )
         merged.merge(report)
+    if any(report.limits != merged.limits for report in reports.values()):
+        merged.limits = None  # each is held against its own
     return merged
 
 

@@ -25,7 +25,7 @@ WIDTH, HEIGHT, TOP = (
 _BINS = 36
 _LINEAR_UP_TO = 6  # times the shortest
 _CHARACTERS_PER_TOKEN = 4  # as tunestack.dataset.tokens estimates
-_LABEL_LINES = (13, 28)  # where labels stand, from the top
+_LABEL_LINES = {"median": 13, "p95": 28, "limit": 43}  # where labels stand, from the top: none on another
 
 
 class Bar(NamedTuple):
@@ -159,4 +159,4 @@ def _mark(x: float, label: str, kind: str) -> Mark:
         return Mark(x, label, "start" if x < 20 else "end" if x > WIDTH - 20 else "middle", kind)
     room = 8 * len(label)  # at most, in units of the drawing
     left = x > WIDTH - room or (kind == "median" and x > room)
-    return Mark(x, label, "end" if left else "start", kind, _LABEL_LINES[kind == "limit"])
+    return Mark(x, label, "end" if left else "start", kind, _LABEL_LINES[kind])
