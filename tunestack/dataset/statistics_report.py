@@ -58,4 +58,4 @@ def _lines(report: Report) -> Iterator[str]:
     if report.good:
         yield "Nothing is wrong."
     else:
-        yield f"{counted(report.total, 'finding')}: `tunestack dataset check` lists them; their rows are not counted"
+        yield f"{counted(report.total, 'finding')}: `tunestack dataset check` lists them; only well-formed rows are counted"
