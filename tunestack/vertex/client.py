@@ -48,7 +48,7 @@ class VertexClient:
         base = self._endpoint or f"https://{location}-aiplatform.googleapis.com"
         return f"{base}/{version}/{path}"
 
-    async def _call(
+    async def call(
         self,
         method: str,
         location: str,
@@ -60,6 +60,7 @@ class VertexClient:
         timeout: float | None = None,
         version: str = "v1",
     ) -> Json:
+        """One request; ``path`` without the version. ``repeatable``: whether it may be sent again (``Transport``)."""
         response = await self._transport.request(
             method,
             self._url(location, path, version),
@@ -98,7 +99,7 @@ class VertexClient:
         """
         path = f"{collection.parent(project, location)}/{collection.segment}"
         params = {collection.id_parameter: job_id} if collection.id_parameter and job_id else None
-        answer = await self._call(
+        answer = await self.call(
             "POST",
             location,
             path,
@@ -122,7 +123,7 @@ class VertexClient:
         path = f"{collection.parent(project, location)}/{collection.segment}"
         params = {"filter": filter_, "pageSize": str(page_size)}
         while True:
-            page = await self._call(
+            page = await self.call(
                 "GET", location, path, repeatable=True, params=params, version=collection.version
             )
             for job in page.get(collection.segment) or []:
@@ -135,7 +136,7 @@ class VertexClient:
     async def cancel_job(self, collection: JobCollection, name: str) -> None:
         """Asks for the end of a job; best effort, it ends later."""
         path = f"{name}:cancel"
-        await self._call(
+        await self.call(
             "POST", location_of(name), path, repeatable=True, body={}, version=collection.version
         )
 
@@ -159,7 +160,7 @@ class VertexClient:
 
     async def undeploy_model(self, endpoint: str, deployed_model_id: str) -> None:
         """Takes a deployed model off an endpoint and waits for it."""
-        operation = await self._call(
+        operation = await self.call(
             "POST",
             location_of(endpoint),
             f"{endpoint}:undeployModel",
@@ -190,7 +191,7 @@ class VertexClient:
             "instances": [{"content": prompt} for prompt in prompts],
             "parameters": {"maxOutputTokens": max_output_tokens, "temperature": temperature},
         }
-        answer = await self._call(
+        answer = await self.call(
             "POST", location_of(name), f"{name}:predict", repeatable=True, body=body, timeout=timeout
         )
         predictions = answer.get("predictions") or []
@@ -228,11 +229,11 @@ class VertexClient:
         return dict(response) if isinstance(response, Mapping) else {}
 
     async def _get(self, name: str, *, version: str = "v1") -> Json:
-        return await self._call("GET", location_of(name), name, repeatable=True, version=version)
+        return await self.call("GET", location_of(name), name, repeatable=True, version=version)
 
     async def _delete(self, name: str, *, version: str = "v1") -> None:
         try:
-            operation = await self._call("DELETE", location_of(name), name, repeatable=True, version=version)
+            operation = await self.call("DELETE", location_of(name), name, repeatable=True, version=version)
             await self.wait(operation)
         except NotFound:
             return  # gone is what was asked for
