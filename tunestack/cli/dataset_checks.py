@@ -155,9 +155,15 @@ def _write_page(report: Report, arguments: argparse.Namespace) -> None:
     from tunestack.dataset.aside import write_aside
     from tunestack.dataset.html_report import html_report, worst_rows
     from tunestack.dataset.row_texts import read_row_texts
+    from tunestack.spec.errors import Problem, TunestackError
 
     names = [Path(path).resolve().name if Path(path).is_dir() else str(path) for path in arguments.path]
     page = html_report(report, title=", ".join(names), texts=read_row_texts(worst_rows(report)))
-    write_aside(arguments.html, page.encode())
+    try:
+        write_aside(arguments.html, page.encode())
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        problem = Problem("output-unwritable", f"cannot write the page: {reason}", str(arguments.html))
+        raise TunestackError(problem, exit_status=2) from None
     if not arguments.json:
         print(f"written: {arguments.html}", file=sys.stderr)

@@ -58,4 +58,5 @@ def _lines(report: Report) -> Iterator[str]:
     if report.good:
         yield "Nothing is wrong."
     else:
-        yield f"{counted(report.total, 'finding')}: `tunestack dataset check` lists them; only well-formed rows are counted"
+        found = counted(report.total, "finding")
+        yield f"{found}: `tunestack dataset check` lists them; only well-formed rows are counted here"

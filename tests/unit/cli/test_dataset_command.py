@@ -143,6 +143,12 @@ def test_the_page_is_written_whole_beside_what_is_said(
     assert sorted(path.name for path in here.iterdir()) == ["page.html", "rows.jsonl"]
 
 
+def test_a_page_that_cannot_be_written_is_no_finding(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "rows.jsonl").write_text(GOOD)
+    assert called("check", "rows.jsonl", "--html", "absent/page.html") == 2
+    assert "cannot write the page: no such file or directory" in capsys.readouterr().err
+
+
 def test_a_fix_is_a_patch_that_is_shown_and_applies(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "rows.jsonl").write_text(GOOD + "\n" + BAD)
     assert called("check", "rows.jsonl", "--fix") == 1

@@ -231,7 +231,7 @@ def test_an_empty_report_is_a_page_too() -> None:
 
 
 @given(st.text(st.characters(exclude_categories=[]), max_size=60), st.integers(0, 70))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_any_text_at_all_is_shown_without_hiding_or_moving_what_is_around_it(text: str, column: int) -> None:
     found = finding(1, column, "wrong-type", "$.text", text, text, text)
     page = html_report(Report.of([found]), title=text, texts={("records.jsonl", 1): RowText(text)})
@@ -244,7 +244,7 @@ def test_any_text_at_all_is_shown_without_hiding_or_moving_what_is_around_it(tex
     st.dictionaries(st.integers(0, 10**7), st.integers(1, 10**9), min_size=1, max_size=40),
     st.sampled_from([None, find_limits(None, "supervised"), find_limits(None, "gemini")]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_a_histogram_shows_every_row_inside_its_drawing(lengths: dict[int, int], limits: object) -> None:
     parts = {"train": Statistics(1, 1, {"prompt": Counter(lengths)})}
     (chart,) = charts("prompt", parts, limits)  # type: ignore[arg-type]
