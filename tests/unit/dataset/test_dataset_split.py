@@ -87,7 +87,7 @@ def test_a_new_row_moves_at_most_one_other(prompts: list[str], new: str, count: 
 
 
 @pytest.mark.parametrize("slice_rows", [1, 7, 1_000])
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(repeated, counts, st.booleans())
 def test_few_rows_and_many_are_split_by_the_same_rule(
     monkeypatch: pytest.MonkeyPatch,

@@ -49,7 +49,9 @@ rows = st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("xyz")), mi
 datasets = st.fixed_dictionaries({"train": rows, "validation": rows})
 any_size = pytest.mark.parametrize("plain_rows", [0, 20_000], ids=["many rows", "few rows"])
 several = settings(
-    max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=50,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
 )
 
 
