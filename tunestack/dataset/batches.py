@@ -202,5 +202,9 @@ def _suspects(
         return sorted(refused.union(good[at] for at in doubts))
     if acceptor.flat:  # the violations of a flat type are texts that say nothing, and `in_doubt` has those
         return acceptor.in_doubt(texts, lines)
-    broken = {at for at, line in enumerate(lines) if any(True for _ in violations(line))}
-    return sorted(broken.union(acceptor.in_doubt(texts, lines)))
+    broken = set(acceptor.in_doubt(texts, lines))
+    for at, line in enumerate(lines):
+        for _ in violations(line):
+            broken.add(at)
+            break
+    return sorted(broken)

@@ -90,6 +90,11 @@ def text_of(parts: Sequence[Part]) -> str:
     return parts[0].text if len(parts) == 1 else "".join([part.text for part in parts])
 
 
+def plain(parts: Sequence[Part]) -> bool:
+    """Whether these are a single part that says something."""
+    return len(parts) == 1 and parts[0].text != "" and not parts[0].text.isspace()
+
+
 def turns_of(contents: Iterable[Content]) -> list[tuple[str, str]]:
     """The contents as roles (user, assistant) with their texts, for the canonical form."""
     return [

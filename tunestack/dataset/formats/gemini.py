@@ -5,7 +5,7 @@ docs.cloud.google.com/vertex-ai/generative-ai/docs/models/gemini-supervised-tuni
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import msgspec
@@ -20,6 +20,7 @@ from tunestack.dataset.formats.contents import (
     context_of,
     instruction_of,
     instruction_violations,
+    plain,
     size_of,
     text_of,
     turns_of,
@@ -66,8 +67,17 @@ class Gemini:
             "answer": [len(text_of(line.contents[-1].parts)) for line in lines],
         }
 
-    def violations(self, line: Line) -> Iterator[Violation]:
+    def violations(self, line: Line) -> Iterable[Violation]:
         """Texts that say nothing, turns out of turn."""
+        contents = line.contents
+        if len(contents) == 2 and line.systemInstruction is UNSET:
+            # One question, one answer is what most lines are: told good at a glance.
+            first, last = contents
+            if first.role == "user" and last.role == "model" and plain(first.parts) and plain(last.parts):
+                return ()
+        return self._violations(line)
+
+    def _violations(self, line: Line) -> Iterator[Violation]:
         yield from instruction_violations(line.systemInstruction, "$.systemInstruction")
         yield from contents_violations(line.contents, "model")
 

@@ -1,0 +1,78 @@
+"""The structure that a line's type tells of has exactly the quotes that its JSON has, the texts' own left out."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+
+import msgspec
+import pytest
+
+from tunestack.dataset.accept import Acceptor, quotes_of
+from tunestack.dataset.formats import FORMATS
+
+LINES = [
+    ("supervised", '{"input_text":"a","output_text":"b"}'),
+    (
+        "chat",
+        '{"messages":[{"author":"user","content":"a"},{"author":"assistant","content":"b"}],"context":"c"}',
+    ),
+    ("chat", '{"messages":[{"author":"user","content":"a"},{"author":"assistant","content":"b"}]}'),
+    (
+        "gemini",
+        '{"contents":[{"role":"user","parts":[{"text":"a"},{"text":"b"}]},{"role":"model","parts":[{"text":"c"}]}]}',
+    ),
+    (
+        "gemini",
+        '{"systemInstruction":{"parts":[{"text":"s"}]},"contents":[{"role":"user","parts":[{"text":"a"}]}]}',
+    ),
+    ("rlhf-prompt", '{"input_text":"a"}'),
+    ("rlhf-preference", '{"input_text":"a","candidate_0":"b","candidate_1":"c","choice":0}'),
+    (
+        "gemini-preference",
+        '{"contents":[{"role":"user","parts":[{"text":"a"}]}],"completions":['
+        '{"score":1.0,"completion":{"role":"model","parts":[{"text":"a"}]}},'
+        '{"score":0.0,"completion":{"role":"model","parts":[{"text":"b"}]}}]}',
+    ),
+    ("embedding", '{"_id":"q1","text":"a","title":"t"}'),
+    ("evaluation", '{"input_text":"a","output_text":"b","references":["b","c"]}'),
+]
+
+
+@pytest.mark.parametrize(("name", "text"), LINES)
+def test_the_quotes_of_a_structure_are_counted_without_its_texts(name: str, text: str) -> None:
+    type_ = FORMATS[name].line
+    others = [other for other_name, other in LINES if other_name == name]
+    lines = [msgspec.json.decode(each, type=type_) for each in (text, *others)]
+    assert quotes_of(type_)(lines) == [each.count('"') for each in (text, *others)]
+
+
+@pytest.mark.parametrize(("name", "text"), LINES)
+def test_a_key_that_stands_twice_is_in_doubt_wherever_it_is_and_however_it_is_written(
+    name: str, text: str
+) -> None:
+    acceptor = Acceptor(FORMATS[name].line)
+    doubled = [
+        text[: at + 1] + member + "," + text[at + 1 :]
+        for at, character in enumerate(text)
+        if character == "{"
+        for member in members(text[at:])
+    ]
+    assert len(doubled) >= text.count("{")
+    for each in doubled:
+        hidden = each.replace('"a"', '"\\u0022\\u0022\\u0022\\u0022\\u0022\\u0022"')
+        for raw in (each.encode(), hidden.encode()):
+            lines = acceptor.accept([raw])
+            assert lines[0] is not None
+            assert acceptor.in_doubt([raw], lines) == [0]
+    good = text.encode()
+    assert acceptor.in_doubt([good], acceptor.accept([good])) == []
+
+
+def members(text: str) -> list[str]:
+    """The first member of the object that the text begins with, plain and with an escape in its key."""
+    decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+    depths = accumulate((character == "{") - (character == "}") for character in text)
+    end = next(end for end, depth in enumerate(depths, 1) if not depth)
+    key, value = next(iter(decoder.decode(text[:end].encode()).items()))
+    written = bytes(value).decode()
+    return [f'"{key}":{written}', f'"\\u{ord(key[0]):04x}{key[1:]}":{written}']
