@@ -59,8 +59,8 @@ class DatasetDifference:
     ``rows``: of each part, how many rows it had and has. ``changed``: rows with the same prompt and another answer;
     ``moved``: rows that stand in another part (one that changed and moved counts in both). ``labels`` and ``moves``
     count what the kinds consist of: answers, where they are few enough to be labels, as (old, new); parts as (from,
-    to). ``examples`` holds the first rows of each kind in the order of reading, ``sample`` some prompts of any kind.
-    ``lock``: where one side is a lock file, what of it differs; then nothing is known of single rows.
+    to). ``examples`` holds the first rows of each kind in the order of reading, ``sample`` some prompts of either
+    side. ``lock``: where one side is a lock file, what of it differs; then nothing is known of single rows.
     """
 
     old: str
@@ -70,7 +70,7 @@ class DatasetDifference:
     labels: dict[Kind, Counter[tuple[str, str]]] = field(default_factory=dict)
     moves: Counter[tuple[str, str]] = field(default_factory=Counter)
     examples: dict[Kind, list[ChangedRow]] = field(default_factory=dict)
-    sample: list[str] = field(default_factory=list)
+    sample: tuple[list[str], list[str]] = field(default_factory=lambda: ([], []))
     lock: list[locks.Difference] = field(default_factory=list)
 
     @property
@@ -155,7 +155,7 @@ def _of_rows(old: _Side, new: _Side, shown: int) -> DatasetDifference:
     result = DatasetDifference(old.name, new.name)
     if len(old.files) == len(new.files) == 1:  # two files, whatever they are called
         old.files, new.files = ({"rows": path} for side in (old, new) for path in side.files.values())
-    before, after = old.read(result.sample), new.read(result.sample)
+    before, after = old.read(result.sample[0]), new.read(result.sample[1])
     had, have = (_by_part(side, rows) for side, rows in ((old, before), (new, after)))
     result.rows = {part: (had.get(part, 0), have.get(part, 0)) for part in [*had, *(have.keys() - had)]}
 

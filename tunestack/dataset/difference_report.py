@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 from tunestack.dataset.difference import KINDS, ChangedRow, DatasetDifference, Kind
 from tunestack.dataset.findings import quoted
@@ -13,6 +13,7 @@ from tunestack.dataset.report import counted
 # Characters of a prompt or an answer that are shown.
 _SHOWN = 60
 _MOST_LABELS_SHOWN = 8
+_Lines: TypeAlias = tuple[int, int]  # characters at the start and at the end
 
 
 def json_difference(difference: DatasetDifference) -> dict[str, Any]:
@@ -48,10 +49,10 @@ def json_difference(difference: DatasetDifference) -> dict[str, Any]:
 
 def terminal_difference(difference: DatasetDifference) -> str:
     """What there is of each kind, with a few examples cut to what tells them apart."""
-    return "\n".join(_lines(difference))
+    return "\n".join(_told(difference))
 
 
-def _lines(difference: DatasetDifference) -> Iterator[str]:
+def _told(difference: DatasetDifference) -> Iterator[str]:
     yield f"--- {difference.old}"
     yield f"+++ {difference.new}"
     for part, (old, new) in difference.rows.items():
@@ -63,14 +64,13 @@ def _lines(difference: DatasetDifference) -> Iterator[str]:
             else "The lock is of this dataset."
         )
         return
-    shown = [row.prompt for rows in difference.examples.values() for row in rows]
-    start, end = common_lines([*difference.sample, *shown])
+    common = _common(difference)
     for kind in KINDS:
         if difference.counts[kind]:
             yield ""
             yield f"{kind} {difference.counts[kind]:,}{_consists_of(difference, kind)}"
             for row in difference.examples.get(kind, []):
-                yield from _shown(row, kind, start, end)
+                yield from _shown(row, kind, common)
             if more := difference.counts[kind] - len(difference.examples.get(kind, [])):
                 yield f"  … and {more:,} more"
     if difference.lock:
@@ -79,9 +79,9 @@ def _lines(difference: DatasetDifference) -> Iterator[str]:
         yield from (f"  {each}" for each in difference.lock)
 
 
-def _shown(row: ChangedRow, kind: Kind, start: int, end: int) -> Iterator[str]:
+def _shown(row: ChangedRow, kind: Kind, common: tuple[_Lines, _Lines]) -> Iterator[str]:
     place = row.new if row.new is not None else row.old
-    text = quoted(own_part(row.prompt, start, end), _SHOWN)
+    text = quoted(own_part(row.prompt, *common[row.new is not None]), _SHOWN)
     if kind == "moved":
         yield f"  {row.old} → {row.new}  {text}"
         return
@@ -107,6 +107,16 @@ def _consists_of(difference: DatasetDifference, kind: Kind) -> str:
     ]
     more = len(ordered) - len(told)
     return ": " + ", ".join(told) + (f" and {more} more" if more else "")
+
+
+def _common(difference: DatasetDifference) -> tuple[_Lines, _Lines]:
+    """What the prompts of the old side have in common, and those of the new: each may have its own template."""
+    rows = [row for rows in difference.examples.values() for row in rows]
+    old, new = difference.sample
+    return (
+        common_lines([*old, *(row.prompt for row in rows if row.new is None)]),
+        common_lines([*new, *(row.prompt for row in rows if row.new is not None)]),
+    )
 
 
 def _of_locks(difference: DatasetDifference) -> bool:
