@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+from collections import Counter
 from importlib.metadata import version as package_version
 from typing import Any
 from urllib.parse import parse_qs
@@ -13,6 +14,7 @@ import orjson
 from tunestack.emulator.call import HANDLERS, Incoming, Reply
 from tunestack.emulator.errors import invalid, not_found
 from tunestack.emulator.state import State
+from tunestack.spec.spec_hash import SPEC_HASH_LABEL
 
 Json = dict[str, Any]
 
@@ -44,6 +46,12 @@ async def answer(state: State, incoming: Incoming) -> Reply:
         if verb == "DELETE":
             state.runner.outcomes.clear()
         return Reply({"outcomes": state.runner.outcomes.to_json()})
+    if path == "/_local/jobs":
+        if verb == "POST":
+            return Reply({"moved": state.runner.move(await _json(incoming))})
+        return Reply({"jobs": state.runner.live()})
+    if path == "/_local/submissions":
+        return Reply(submissions(state, int(incoming.parameter("since") or 0)))
     if path == "/_local/settings":
         if verb == "POST":
             body = await _json(incoming)
@@ -54,7 +62,9 @@ async def answer(state: State, incoming: Incoming) -> Reply:
         return Reply({"operationPolls": state.operation_polls})
     if path == "/_local/coverage":
         return Reply(coverage(state))
-    raise not_found(f"{verb} {path}: there is health, requests, faults, outcomes, settings, coverage")
+    raise not_found(
+        f"{verb} {path}: there is health, requests, faults, outcomes, jobs, submissions, settings, coverage"
+    )
 
 
 def health(state: State) -> Json:
@@ -67,6 +77,14 @@ def health(state: State) -> Json:
         "startedAt": state.started_at,
         "jobs": state.runner.counts(),
     }
+
+
+def submissions(state: State, since: int) -> Json:
+    """Every job that was accepted, and how many there were of each spec hash."""
+    found = state.database.submissions(since)
+    hashes = Counter(entry["labels"].get(SPEC_HASH_LABEL, "") for entry in found)
+    hashes.pop("", None)
+    return {"submissions": found, "bySpecHash": dict(hashes)}
 
 
 def coverage(state: State) -> Json:

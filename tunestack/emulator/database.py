@@ -20,9 +20,7 @@ from tunestack.spec.errors import Problem, TunestackError
 
 Json = dict[str, Any]
 
-SCHEMA_VERSION = 1
-
-_TABLES = """
+_FIRST = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE resource (
     name TEXT PRIMARY KEY,          -- projects/<number>/locations/…
@@ -52,6 +50,18 @@ CREATE TABLE request (
     body BLOB NOT NULL
 );
 """
+_SUBMISSIONS = """
+CREATE TABLE submission (
+    sequence INTEGER PRIMARY KEY,   -- every job that was ever accepted
+    time TEXT NOT NULL,
+    name TEXT NOT NULL,
+    display_name TEXT NOT NULL,
+    labels BLOB NOT NULL
+);
+"""
+_VERSIONS = (_FIRST, _SUBMISSIONS)
+"""What each version added to the one before: a new file runs through all, an older one through the rest."""
+SCHEMA_VERSION = len(_VERSIONS)
 _REQUESTS_KEPT = 50_000
 
 
@@ -67,11 +77,12 @@ class Database:
         if version > SCHEMA_VERSION:
             self._connection.close()
             raise newer_database(path, version)
-        if version == 0:
+        if version < SCHEMA_VERSION:
             with self.transaction():
-                for statement in _TABLES.split(";\n"):
-                    if statement.strip():
-                        self._connection.execute(statement)
+                for tables in _VERSIONS[version:]:
+                    for statement in tables.split(";\n"):
+                        if statement.strip():
+                            self._connection.execute(statement)
                 self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         self._log = _connect(path, "OFF")
 
@@ -123,6 +134,12 @@ class Database:
             number = max(int(row[0]) + 1 if row else 1, least)
             self.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, str(number))
         return number
+
+    def submissions(self, since: int) -> list[Json]:
+        """Every job accepted after the ``since``-th, whether or not it is still there."""
+        rows = self.execute("SELECT * FROM submission WHERE sequence > ? ORDER BY sequence", since)
+        keys = ("sequence", "time", "name", "displayName", "labels")
+        return [{**dict(zip(keys, row, strict=True)), "labels": orjson.loads(row[-1])} for row in rows]
 
     def log_request(self, time: str, entry: Json) -> int:
         """Append to the request log; its sequence number."""

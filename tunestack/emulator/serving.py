@@ -15,8 +15,8 @@ from typing import Any
 import orjson
 
 from tunestack.emulator.errors import ApiError, failed_precondition
+from tunestack.emulator.jobs.training import command, trainer_environment
 from tunestack.emulator.options import EmulatorOptions
-from tunestack.emulator.pipelines.training import command, trainer_environment
 
 Json = dict[str, Any]
 

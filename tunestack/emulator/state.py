@@ -145,7 +145,7 @@ class State:
         new_id: Callable[[], int] = lambda: 10**18 + secrets.randbelow(8 * 10**18),
     ) -> None:
         # Here, not above: the runner's tasks use the services, and those use this module.
-        from tunestack.emulator.pipelines.runner import Runner
+        from tunestack.emulator.jobs.runner import Runner
         from tunestack.emulator.serving import PredictWorker
 
         self.options = options

@@ -25,7 +25,7 @@ Json = dict[str, Any]
 
 TRAINER = Path(__file__).parent / "trainer"
 TEMPLATE = "https://us-kfp.pkg.dev/ml-pipeline/large-language-model-pipelines/tune-large-model/v2.0.0"
-ENDED = ("PIPELINE_STATE_SUCCEEDED", "PIPELINE_STATE_FAILED", "PIPELINE_STATE_CANCELLED")
+ENDED = ("SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED")
 
 
 class Local:
@@ -55,6 +55,22 @@ class Local:
 
     def bucket(self) -> storage.Bucket:
         return self.storage().create_bucket(f"bucket-{uuid.uuid4().hex[:12]}")
+
+    def tuning_data(self, count: int = 16) -> Json:
+        """A supervised tuning spec over ``count`` rows in a bucket of its own."""
+        bucket = self.bucket()
+        bucket.blob("train.jsonl").upload_from_string(contents(count))
+        bucket.blob("validation.jsonl").upload_from_string(contents(4))
+        return {
+            "trainingDatasetUri": f"gs://{bucket.name}/train.jsonl",
+            "validationDatasetUri": f"gs://{bucket.name}/validation.jsonl",
+        }
+
+    def script(self, **outcome: Any) -> str:
+        """Set an outcome for a job of a display name of its own; that name."""
+        name = f"scripted {uuid.uuid4().hex[:8]}"
+        self.call("POST", "/_local/outcomes", {"displayName": name, **outcome})
+        return name
 
     def kill(self) -> None:
         os.kill(self.running.pid, signal.SIGKILL)
@@ -98,10 +114,11 @@ class Local:
         """The job once ``until`` holds (absent: once it has ended)."""
         deadline = time.monotonic() + seconds
         while True:
-            job = self.call("GET", f"/v1/{name}")
-            if until(job) if until else job["state"] in ENDED:
+            job = self.call("GET", f"/v1beta1/{name}")
+            ended = job["state"].endswith(ENDED)
+            if until(job) if until else ended:
                 return job
-            assert job["state"] not in ENDED, job.get("error")
+            assert not ended, job.get("error")
             assert time.monotonic() < deadline, job
             time.sleep(0.05)
 
@@ -120,6 +137,15 @@ class Local:
 def rows(count: int) -> str:
     return "\n".join(
         json.dumps({"input_text": f"word{i} of a text", "output_text": f"label{i % 2}"}) for i in range(count)
+    )
+
+
+def contents(count: int) -> str:
+    """Rows of a Gemini tuning file."""
+    turns = (("user", f"word{i} of a text", "model", f"label{i}") for i in range(count))
+    return "\n".join(
+        json.dumps({"contents": [{"role": a, "parts": [{"text": x}]}, {"role": b, "parts": [{"text": y}]}]})
+        for a, x, b, y in turns
     )
 
 

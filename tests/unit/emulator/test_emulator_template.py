@@ -7,8 +7,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunestack.emulator.pipelines.templates import TUNE_LARGE_MODEL, find_template
-from tunestack.emulator.pipelines.tune_large_model import bad_rows
+from tunestack.emulator.jobs.templates import TUNE_LARGE_MODEL, find_template
+from tunestack.emulator.jobs.tune_large_model import bad_rows
 
 REQUIRED = {"project": "p", "location": "l", "model_display_name": "m"}
 

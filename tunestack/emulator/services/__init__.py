@@ -11,12 +11,15 @@ SERVICES = (
     "storage_buckets",
     "storage_objects",
     "storage_uploads",
+    "vertex_custom_jobs",
     "vertex_endpoints",
+    "vertex_jobs",
     "vertex_models",
     "vertex_operations",
     "vertex_pipeline_jobs",
     "vertex_publishers",
     "vertex_tensorboards",
+    "vertex_tuning_jobs",
 )
 
 

@@ -91,6 +91,17 @@ def keep_adapter(state: State, name: str, artifact_uri: str) -> None:
     aside.rename(folder / "adapter")
 
 
+def copy_adapter(state: State, name: str, source: Path) -> None:
+    """Copy the adapter in a folder into the registry. Written aside and renamed; done twice it changes nothing."""
+    folder = _folder(state, name)
+    if (folder / "adapter").is_dir() or not source.is_dir():
+        return
+    aside = folder / "adapter.aside"
+    shutil.rmtree(aside, ignore_errors=True)
+    shutil.copytree(source, aside)
+    aside.rename(folder / "adapter")
+
+
 def _folder(state: State, name: str) -> Path:
     return state.options.data / "models" / name.rpartition("/")[2]
 

@@ -15,8 +15,9 @@ from typing import Any
 import orjson
 import psutil
 
-from tunestack.emulator.pipelines import wrapper
-from tunestack.emulator.pipelines.states import TaskFailed
+from tunestack.emulator.jobs import wrapper
+from tunestack.emulator.jobs.run import Run
+from tunestack.emulator.jobs.states import TaskFailed
 
 Json = dict[str, Any]
 
@@ -27,7 +28,7 @@ _GRACE_SECONDS = 10.0
 class Training:
     """A trainer's run in a job folder. All it knows is in the folder, so that another process can go on."""
 
-    def __init__(self, folder: Path, trainer: Path, threads: int) -> None:
+    def __init__(self, folder: Path, trainer: Path = Path(), threads: int = 1) -> None:
         self.folder = folder
         self.trainer = trainer
         self.threads = threads
@@ -102,15 +103,15 @@ class Training:
         return False
 
     async def end(self) -> None:
-        """SIGTERM to the group, SIGKILL to what is left after a while."""
-        self._signal(signal.SIGTERM)
+        """SIGTERM to the group, SIGKILL to what is left after a while. Also to one that another process started."""
         deadline = asyncio.get_running_loop().time() + _GRACE_SECONDS
-        while self.alive() and asyncio.get_running_loop().time() < deadline:
+        sent = False
+        while self.alive():
+            # A wrapper that has only just started has not yet written down who it is.
+            sent = sent or self._signal(signal.SIGTERM)
+            if asyncio.get_running_loop().time() > deadline:
+                self._signal(signal.SIGKILL)
             await asyncio.sleep(0.05)
-        if self.alive():
-            self._signal(signal.SIGKILL)
-            while self.alive():
-                await asyncio.sleep(0.05)
 
     def forget_end(self) -> None:
         """An end that the emulator itself brought about by stopping does not count."""
@@ -135,16 +136,18 @@ class Training:
             },
         )
 
-    def _signal(self, number: int) -> None:
-        """To the process group, if its leader is still who it was when it wrote its name down."""
+    def _signal(self, number: int) -> bool:
+        """To the process group, if its leader is still who it was when it wrote its name down; whether it was."""
         who = self._read("process.json")
         if who is None:
-            return
+            return False
         try:
-            if abs(psutil.Process(who["pid"]).create_time() - who["started"]) < 0.1:
-                os.killpg(who["pid"], number)
+            if abs(psutil.Process(who["pid"]).create_time() - who["started"]) >= 0.1:
+                return False
+            os.killpg(who["pid"], number)
         except (psutil.NoSuchProcess, ProcessLookupError):
-            return
+            return False
+        return True
 
     def _why(self, code: int) -> tuple[str, str]:
         error = self._read("output/error.json")
@@ -170,6 +173,45 @@ class Training:
         except (FileNotFoundError, orjson.JSONDecodeError):
             return None
         return body if isinstance(body, dict) else None
+
+
+async def train(
+    run: Run, make_spec: Callable[[Path, Path], Json], on_progress: Callable[[Json], None]
+) -> tuple[Path, Json]:
+    """Train for a job: the folder that the trainer left, and its manifest with the spec it had.
+
+    ``make_spec`` gives ``spec.json`` for a base model's folder and an output folder. Raises `TaskFailed`, and
+    what the job's script has for a step.
+    """
+    options = run.state.options
+    if options.trainer is None or options.base_model is None:
+        raise TaskFailed(
+            "FAILED_PRECONDITION",
+            "the emulator was started without --trainer and --base-model, so it cannot train;"
+            " start it again with both",
+        )
+    for what, path in (("trainer", options.trainer), ("base model", options.base_model)):
+        if not path.exists():
+            raise TaskFailed("FAILED_PRECONDITION", f"the {what} is not there: {path}")
+    training = Training(run.folder, options.trainer, options.threads)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    spec = make_spec(options.base_model, training.output)
+
+    def starts() -> int:
+        return int(run.note(starts=run.notes["starts"] + 1)["starts"])
+
+    def progressed(progress: Json) -> None:
+        on_progress(progress)
+        run.script_step(int(progress.get("step", 0)))
+
+    run.training = training
+    try:
+        manifest = await training.run(spec, progressed, starts)
+    except Exception:
+        await training.end()
+        raise
+    run.training = None
+    return training.output, {**manifest, "spec": spec}
 
 
 def command(trainer: Path) -> list[str]:

@@ -1,56 +1,26 @@
-"""One pipeline job while it runs: its row, its private notes, and the words to change them."""
+"""A pipeline job's run: what it has beside every job's is a template, parameters and tasks."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from tunestack.emulator.pipelines.templates import Template
+from tunestack.emulator.jobs.run import Run
+from tunestack.emulator.jobs.templates import Template, find_template
 
 if TYPE_CHECKING:
-    from tunestack.emulator.pipelines.training import Training
     from tunestack.emulator.state import State
 
 Json = dict[str, Any]
 
 
-class Run:
-    """Reads and writes through to the database, so that nothing is known only here."""
+class PipelineRun(Run):
+    """``template`` is None where the emulator does not play it."""
 
-    def __init__(self, state: State, name: str, template: Template) -> None:
-        self.state = state
-        self.name = name
-        self.template = template
-        self.training: Training | None = None
+    state_prefix = "PIPELINE_STATE_"
 
-    @property
-    def row(self) -> Json:
-        return self.state.rows.get(self.name)
-
-    @property
-    def notes(self) -> Json:
-        """What only the emulator knows of the job: drawn ids, starts, scripted outcome."""
-        found = self.state.database.one("SELECT body FROM job WHERE name = ?", self.name)
-        return orjson.loads(found[0]) if found else {}
-
-    def note(self, **changes: Any) -> Json:
-        notes = {**self.notes, **changes}
-        self.state.database.execute("UPDATE job SET body = ? WHERE name = ?", orjson.dumps(notes), self.name)
-        return notes
-
-    @property
-    def folder(self) -> Path:
-        return self.state.runner.folder(self.name)
-
-    @property
-    def identifier(self) -> str:
-        return self.name.rpartition("/")[2]
-
-    @property
-    def parent(self) -> str:
-        return self.name.rpartition("/pipelineJobs/")[0]
+    def __init__(self, state: State, name: str) -> None:
+        super().__init__(state, name)
+        self.template: Template | None = find_template(self.row.get("templateUri", ""))
 
     @property
     def model_parent(self) -> str:
@@ -59,15 +29,13 @@ class Run:
 
     @property
     def parameters(self) -> Json:
-        return self.template.with_defaults(self.row.get("runtimeConfig", {}).get("parameterValues", {}))
+        values: Json = self.row.get("runtimeConfig", {}).get("parameterValues", {})
+        return self.template.with_defaults(values) if self.template else values
 
     @property
     def output_uri(self) -> str:
         """Where the job's artifacts go: ``gs://…/<pipeline job id>``."""
         return f"{self.row['runtimeConfig']['gcsOutputDirectory'].rstrip('/')}/{self.identifier}"
-
-    def change(self, **fields: Any) -> None:
-        self.state.rows.put(self.name, {**self.row, **fields, "updateTime": self.state.now()})
 
     def change_task(self, task: str, *, metadata: Json | None = None, **fields: Any) -> None:
         """Change a task's detail; ``metadata`` is merged into its execution's."""

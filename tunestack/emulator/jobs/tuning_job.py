@@ -1,0 +1,164 @@
+"""Tuning jobs: supervised tuning of a Gemini or open model, played by the local base model."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import orjson
+
+from tunestack.emulator.conversation import tuning_rows
+from tunestack.emulator.jobs.files import content_of
+from tunestack.emulator.jobs.run import Run
+from tunestack.emulator.jobs.states import JOB_STATES, TaskFailed
+from tunestack.emulator.jobs.training import train
+from tunestack.emulator.jobs.tuned_model import put_on_endpoint, register
+
+if TYPE_CHECKING:
+    from tunestack.emulator.state import State
+
+Json = dict[str, Any]
+
+PLAYED = "supervisedTuningSpec"
+# Google chooses epochs and batches of Gemini itself and does not say how; these are ours.
+_EPOCHS = 3
+_BATCH_SIZE = 8
+_SEED = 0
+_DETAIL = "TUNING_JOB_STATE_"
+
+
+class TuningJob:
+    collection: ClassVar = "tuningJobs"
+    noun: ClassVar = "tuning job"
+    states: ClassVar = JOB_STATES
+
+    def open(self, state: State, name: str) -> Run:
+        return Run(state, name)
+
+    def trains(self, run: Run) -> bool:
+        outcome = run.notes.get("outcome")
+        return not outcome or outcome["afterStep"] is not None
+
+    async def work(self, run: Run) -> Json:
+        run.change(
+            experiment=f"{run.parent}/metadataStores/default/contexts/tuning-experiment-{run.identifier}"
+        )
+        artifacts = ""
+        if not await run.script():
+            artifacts = await self._tune(run)
+        _detail(run, "POST_PROCESSING")
+        return {"tunedModel": _publish(run, artifacts), "tuningJobState": None}
+
+    def close(self, run: Run, state: str, error: Json | None) -> None:
+        run.change(tuningJobState=None)
+
+    async def _tune(self, run: Run) -> str:
+        """Read the data and train. Where the adapter lies (a path)."""
+        row = run.row
+        if PLAYED not in row or "preTunedModel" in row or "customBaseModel" in row:
+            what = next((key for key in ("preTunedModel", "customBaseModel") if key in row), _spec_of(row))
+            raise TaskFailed(
+                "UNIMPLEMENTED",
+                f"the emulator does not play {what}: it trains {PLAYED} from a base model. A scripted outcome"
+                " (/_local/outcomes) ends such a job without training.",
+            )
+        spec = row[PLAYED]
+        _detail(run, "PROCESSING_DATASET")
+        files = {name: _rows(run, spec.get(f"{name}DatasetUri", "")) for name in ("training", "validation")}
+        if problems := [problem for _, found in files.values() for problem in found]:
+            noun = "row is" if len(problems) == 1 else "rows are"
+            raise TaskFailed(
+                "INVALID_ARGUMENT", "\n".join([f"{len(problems)} {noun} not fit for tuning:", *problems])
+            )
+        rows, validation = files["training"][0], files["validation"][0]
+        parameters = spec.get("hyperParameters", {})
+        epochs = int(parameters.get("epochCount", _EPOCHS))
+        batch = int(parameters.get("batchSize", _BATCH_SIZE))
+        steps_per_epoch = math.ceil(len(rows) / batch)
+        characters = sum(len("".join(row["input_text"].split() + row["output_text"].split())) for row in rows)
+        statistics = {
+            "tuningDatasetExampleCount": str(len(rows)),
+            "tuningStepCount": str(steps_per_epoch * epochs),
+            "totalBillableCharacterCount": str(characters * epochs),
+            "totalTuningCharacterCount": str(characters),
+        }
+        run.change(tuningDataStats={"supervisedTuningDataStats": statistics})
+        _detail(run, "TUNING")
+
+        def trainer_spec(base_model: Path, output: Path) -> Json:
+            return {
+                "contract": 1,
+                "method": "supervised",
+                "base_model": str(base_model),
+                "train": _write(run, "train", rows),
+                "validation": _write(run, "validation", validation) if validation else None,
+                "train_steps": steps_per_epoch * epochs,
+                "batch_size": batch,
+                "learning_rate_multiplier": float(parameters.get("learningRateMultiplier", 1.0)),
+                "evaluation_interval": steps_per_epoch,
+                "early_stopping": False,
+                "seed": _SEED,
+                "threads": run.state.options.threads,
+                "recipe": {},
+                "output": str(output),
+            }
+
+        def on_progress(progress: Json) -> None:
+            done = int(progress.get("step", 0)) // steps_per_epoch
+            run.change(tuningJobMetadata={"completedEpochCount": str(done)})
+
+        output, _ = await train(run, trainer_spec, on_progress)
+        return str(output / "adapter")
+
+
+def _publish(run: Run, adapter: str) -> Json:
+    """The tuned model and its endpoint."""
+    row, notes = run.row, run.notes
+    base = base_model_of(run.state, row)
+    name = f"{run.parent}/models/{notes['modelId']}"
+    labels = {
+        **row.get("labels", {}),
+        "google-vertex-llm-tuning-base-model-id": base.rpartition("/")[2].replace("@", "-").replace(".", "-"),
+        "google-vertex-llm-tuning-job-id": run.identifier,
+        "tune-type": "dpo" if "preferenceOptimizationSpec" in row else "sft",
+    }
+    model = {"displayName": row.get("tunedModelDisplayName") or f"tuned-{run.identifier}", "labels": labels}
+    for key in ("encryptionSpec", "description"):
+        if key in row:
+            model[key] = row[key]
+    register(run.state, name, model, base, Path(adapter) if adapter else None)
+    endpoint = put_on_endpoint(run, name, {})
+    return {"model": f"{name}@1", "endpoint": endpoint}
+
+
+def base_model_of(state: State, row: Json) -> str:
+    """The base model of a tuning job, also of one that goes on from a tuned model."""
+    if "preTunedModel" in row:
+        model = state.rows.find(row["preTunedModel"].get("tunedModelName", "").partition("@")[0]) or {}
+        return str(model.get("metadata", {}).get("baseModel", "an unknown model"))
+    return str(row.get("baseModel", ""))
+
+
+def _spec_of(row: Json) -> str:
+    return next(
+        (key for key in row if key.endswith("Spec") and key != "encryptionSpec"), "a job without a spec"
+    )
+
+
+def _detail(run: Run, detail: str) -> None:
+    run.change(tuningJobState=_DETAIL + detail)
+
+
+def _rows(run: Run, uri: str) -> tuple[list[Json], list[str]]:
+    if not uri:
+        return [], []
+    if not uri.startswith("gs://"):
+        raise TaskFailed("UNIMPLEMENTED", f"{uri}: the emulator reads gs:// files, not managed datasets")
+    return tuning_rows(uri, content_of(run.state, uri))
+
+
+def _write(run: Run, name: str, rows: list[Json]) -> str:
+    path = run.folder / f"{name}.jsonl"
+    path.write_bytes(b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows))
+    return str(path)

@@ -1,1 +1,0 @@
-"""What runs when a pipeline job is accepted: templates, their tasks, and the processes that train."""

@@ -1,0 +1,71 @@
+"""Vertex AI: what pipeline, tuning and custom jobs have in common (aiplatform.v1, v1beta1).
+
+They run in `tunestack.emulator.jobs`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+from tunestack.emulator.call import Call, implements
+from tunestack.emulator.documents import load
+from tunestack.emulator.errors import failed_precondition
+from tunestack.emulator.jobs.states import ENDED, short_state
+from tunestack.emulator.services.vertex import check_labels, finished_operation, list_rows, named_row
+
+Json = dict[str, Any]
+
+COLLECTIONS = ("pipelineJobs", "tuningJobs", "customJobs")
+
+
+def submit(call: Call, collection: str, identifier: str, state: str, **fields: Any) -> Json:
+    """Accept a job: what was sent, plus what the server sets."""
+    parent, now = call.parent(), call.state.now()
+    check_labels(call.body.get("labels", {}))
+    row = {
+        **call.body,
+        **fields,
+        "name": f"{parent}/{collection}/{identifier}",
+        "state": state,
+        "createTime": now,
+        "updateTime": now,
+    }
+    call.state.rows.create(collection, parent, row["name"], row)
+    call.state.runner.accept(row)
+    return row
+
+
+def _ids(verb: str) -> list[str]:
+    """The ids of a method in every collection that has it: tuning jobs know no delete."""
+    ids = (f"aiplatform.projects.locations.{collection}.{verb}" for collection in COLLECTIONS)
+    return [method_id for method_id in ids if method_id in load().methods]
+
+
+@implements(*_ids("get"))
+def get(call: Call) -> Json:
+    return named_row(call)
+
+
+@implements(*_ids("list"))
+def list_jobs(call: Call) -> Json:
+    return list_rows(call, call.method.id.split(".")[-2])
+
+
+@implements(*_ids("cancel"))
+def cancel(call: Call) -> Json:
+    call.state.runner.cancel(named_row(call)["name"])
+    return {}
+
+
+@implements(*_ids("delete"))
+def delete(call: Call) -> Json:
+    state = call.state
+    row = named_row(call)
+    if short_state(row["state"]) not in ENDED:
+        raise failed_precondition(f"{row['name']} is {row['state']}: cancel it before deleting it.")
+    folder = state.runner.folder(row["name"])
+    state.rows.delete(row["name"])
+    state.runner.forget(row["name"])
+    state.database.after_commit(lambda: shutil.rmtree(folder, ignore_errors=True))
+    return finished_operation(call, row["name"], "Delete", None)
