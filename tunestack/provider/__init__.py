@@ -1,4 +1,5 @@
-"""The Pulumi provider of tuning jobs, and its typed resources for programs: Provider, PipelineJob, Evaluation.
+"""The Pulumi provider of tuning jobs, and its typed resources for programs: Provider,
+PipelineJob, TuningJob, CustomJob, Evaluation.
 
 The resources are imported at first use: they need pulumi, which the rest of the package does not.
 """
@@ -8,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tunestack.provider.program import Evaluation, PipelineJob, Provider
+    from tunestack.provider.program import CustomJob, Evaluation, PipelineJob, Provider, TuningJob
 
-__all__ = ["Evaluation", "PipelineJob", "Provider"]
+__all__ = ["CustomJob", "Evaluation", "PipelineJob", "Provider", "TuningJob"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,14 +1,15 @@
 """Checking a resource's inputs against its typed model, property by property.
 
-A pydantic model is checked whole or not at all, and refuses what Pulumi calls unknown; here every property that is
-known is checked by its own field, so that a preview lists all problems at once.
+A pydantic model is checked whole or not at all, and refuses what Pulumi calls unknown; here every property is checked
+by its own field and what is unknown passes, so that a preview lists all problems at once.
 """
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
@@ -57,14 +58,14 @@ def check_inputs(model: type[Inputs], inputs: Properties) -> tuple[Properties, l
                 checked[name] = info.get_default(call_default_factory=True)
             continue
         checked[name] = value
-        if has_unknown(value):
-            continue
         try:
             adapter.validate_python(plain(value), strict=True)
         except ValidationError as error:
             problems += [
                 PropertyProblem(_path(name, item["loc"]), item["msg"].removeprefix("Value error, "))
                 for item in error.errors(include_url=False)
+                # What is known inside a value that is partly unknown is checked all the same.
+                if item["type"] == "missing" or not has_unknown(item["input"])
             ]
     return checked, problems
 
@@ -73,6 +74,41 @@ def parse_inputs(model: type[InputsT], inputs: Properties) -> InputsT:
     """The typed inputs of a real operation, which the engine has had checked before."""
     fields = _fields(model)
     return model.model_validate({key: plain(value) for key, value in inputs.items() if key in fields})
+
+
+def known_fields(model: type[BaseModel], json: object) -> Any:
+    """What of a JSON object a model has fields for, at any depth; the rest, which newer servers add, is left out."""
+    if not isinstance(json, Mapping):
+        return json
+    fields = {str(info.alias): info.annotation for info in model.model_fields.values()}
+    return {key: _known(fields[key], value) for key, value in json.items() if key in fields}
+
+
+def _known(annotation: Any, value: object) -> Any:
+    models = [part for part in _parts(annotation) if isinstance(part, type) and issubclass(part, BaseModel)]
+    if not models:
+        return value
+    if isinstance(value, list):
+        return [known_fields(models[0], item) for item in value]
+    return known_fields(models[0], value)
+
+
+def whole_numbers(json: Any, keys: frozenset[str]) -> Any:
+    """The values under ``keys``, at any depth, as integers: Google's JSON writes an int64 as a string."""
+    if isinstance(json, Mapping):
+        return {
+            key: int(value)
+            if key in keys and isinstance(value, str) and value.isdigit()
+            else whole_numbers(value, keys)
+            for key, value in json.items()
+        }
+    return [whole_numbers(item, keys) for item in json] if isinstance(json, list) else json
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for argument in get_args(annotation):
+        yield from _parts(argument)
 
 
 def _suggestion(name: str, known: list[str]) -> str:

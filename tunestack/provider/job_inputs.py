@@ -59,6 +59,14 @@ DeletionPolicy = Literal["ABANDON", "DELETE"]
 RetryFailed = Annotated[bool | list[str], BeforeValidator(_retry_failed)]
 
 
+class EncryptionSpec(Inputs):
+    """A key of your own (CMEK), in the region of the job."""
+
+    kms_key_name: Annotated[
+        str, Field(pattern=r"^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$")
+    ]
+
+
 class JobInputs(Inputs):
     """What a job of any kind is asked for; all but ``project`` and ``location`` is bookkeeping of ours.
 
@@ -77,3 +85,9 @@ class JobInputs(Inputs):
     on_cancel: Literal["detach", "cancel"] = "detach"
     retry_failed: RetryFailed = False
     deletion_policy: DeletionPolicy = "ABANDON"
+
+
+LOCAL_INPUTS = frozenset(
+    {"identity", "forceNew", "progress", "wait", "onCancel", "retryFailed", "deletionPolicy"}
+)
+"""Inputs that are ours alone: the job never carries them."""

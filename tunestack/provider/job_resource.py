@@ -7,16 +7,24 @@ Vertex AI patches no job. A kind of job says what is its own: its client collect
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from typing import ClassVar, Generic, TypeVar
 
 from tunestack.provider.adoption import choose
 from tunestack.provider.following import DeadlinePassed, Interrupted, follow, unless_cancelled
-from tunestack.provider.inputs import check_inputs, parse_inputs
-from tunestack.provider.job_identity import JobIdentity
-from tunestack.provider.job_inputs import OWN_LABELS, JobInputs
+from tunestack.provider.inputs import parse_inputs
+from tunestack.provider.job_declaration import (
+    UNCONFIRMED,
+    InputsT,
+    JobDeclaration,
+    JobT,
+    gone,
+    name_of,
+    project_of,
+    red,
+    state_of,
+)
+from tunestack.provider.job_inputs import LOCAL_INPUTS
 from tunestack.provider.job_submission import (
     AnswerLost,
     Submission,
@@ -25,117 +33,21 @@ from tunestack.provider.job_submission import (
     spec_hash_of_placeholder,
     submit,
 )
-from tunestack.provider.resource import (
-    Call,
-    Checked,
-    Created,
-    Differences,
-    Found,
-    InitFailed,
-    PropertyProblem,
-    Refused,
-    Resource,
-    Session,
-)
+from tunestack.provider.resource import Call, Created, Found, InitFailed, Refused, Session
 from tunestack.provider.tuned_model import delete_tuned_model, model_exists
-from tunestack.provider.values import UNKNOWN, Properties, has_unknown, plain
+from tunestack.provider.values import Properties, plain
 from tunestack.spec.spec_hash import SPEC_HASH_LABEL
 from tunestack.vertex.client import Json, location_of, resource_id
 from tunestack.vertex.errors import GoogleError, InvalidArgument, NotFound
-from tunestack.vertex.job import Job
-from tunestack.vertex.job_state import Outcome, retry_cause, state_rule
-
-InputsT = TypeVar("InputsT", bound=JobInputs)
-JobT = TypeVar("JobT", bound=Job)
-
-UNCONFIRMED = "UNCONFIRMED"
-"""State of a job whose create call left and whose answer never came."""
-
-JOB_OUTPUTS = (
-    "specHash",
-    "name",
-    "state",
-    "model",
-    "endpoint",
-    "error",
-    "createTime",
-    "startTime",
-    "endTime",
-    "durationSeconds",
-    "adopted",
-)
-"""Outputs of every kind of job."""
+from tunestack.vertex.job_state import Outcome, state_rule
 
 
-class JobResource(Resource, Generic[InputsT, JobT]):
-    """Check, diff, create, read, update and delete of a job."""
-
-    inputs_model: type[InputsT]
-    view: type[JobT]
-    identity: ClassVar[JobIdentity]
+class JobResource(JobDeclaration[InputsT, JobT]):
+    """Create, read, update and delete of a job."""
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._keepers: defaultdict[str, set[str]] = defaultdict(set)
-
-    # What is the kind's own
-
-    @abstractmethod
-    def request_body(self, spec: InputsT) -> Json:
-        """The job that is submitted, without labels."""
-
-    @abstractmethod
-    def imported_inputs(self, job: JobT) -> Properties:
-        """The inputs, without project, location and labels, that would declare an existing job."""
-
-    def rules(self, inputs: Properties) -> Sequence[PropertyProblem]:
-        """Problems that no property has alone; ``inputs`` in the clear, with unknown values in them."""
-        return ()
-
-    def job_id(self, spec: InputsT, hash_: str) -> str | None:
-        """An id for a new job, where the collection takes one."""
-        return None
-
-    def version(self, spec: InputsT) -> str | None:
-        """Version of the API that knows every field of the body; None: the collection's own."""
-        return None
-
-    def results(self, job: JobT) -> Properties:
-        """Outputs that only this kind has; None for what is not known yet."""
-        return {}
-
-    # Pure
-
-    def check(self, inputs: Properties) -> Checked:
-        """Every rule as a problem of its property; ``project`` comes from the provider where it is not given."""
-        given = dict(inputs)
-        missing = []
-        if given.get("project") is None:
-            given["project"] = self.session.configuration.project
-        if given["project"] is None:
-            missing = [PropertyProblem("project", "is required here or in the provider's configuration")]
-            given["project"] = UNKNOWN
-        checked, problems = check_inputs(self.inputs_model, given)
-        if not problems:
-            problems = list(self.rules(plain(checked)))
-        return Checked(checked, [*missing, *problems])
-
-    def differences(self, olds: Properties, old_inputs: Properties, news: Properties) -> Differences:
-        """See ``JobIdentity.differences``."""
-        return self.identity.differences(olds, old_inputs, news)
-
-    def preview(self, inputs: Properties, olds: Properties | None) -> Properties:
-        """A job that ended keeps its results; of one that runs, or is yet to run, they are unknown."""
-        known: Properties = {"specHash": self.identity.hash_of(inputs) or UNKNOWN}
-        if olds is None:
-            return {**inputs, **dict.fromkeys(self.computed, UNKNOWN), **known}
-        results: Properties = {key: olds[key] for key in self.computed if olds.get(key) is not None}
-        if state_rule(_state(olds)).terminal:
-            return {**inputs, **results}
-        kept: Properties = {
-            key: results[key] for key in ("specHash", "name", "createTime", "adopted") if key in results
-        }
-        return {**inputs, **dict.fromkeys(self.computed, UNKNOWN), **kept}
 
     def seen(self, id_: str, urn: str, *, kept: bool) -> None:
         """Remembers which objects this update keeps: a renamed or forcibly replaced resource adopts the same job."""
@@ -144,31 +56,12 @@ class JobResource(Resource, Generic[InputsT, JobT]):
         if kept:
             self._keepers[id_].add(urn)
 
-    def outputs_of(self, job: JobT, inputs: Properties, *, adopted: bool) -> Properties:
-        """The state of the resource: its inputs, and what the job says; what is not known yet is left out."""
-        error = {"code": job.error_code, "message": job.error_message}
-        said = {
-            "specHash": job.spec_hash or self.identity.hash_of(inputs),
-            "name": job.name,
-            "state": job.state,
-            "model": job.model or None,
-            "endpoint": job.endpoint or None,
-            "error": {key: value for key, value in error.items() if value} or None,
-            "createTime": job.created or None,
-            "startTime": job.started or None,
-            "endTime": job.ended or None,
-            "durationSeconds": job.duration_seconds,
-            "adopted": adopted,
-            **self.results(job),
-        }
-        return {**inputs, **{key: value for key, value in said.items() if value is not None}}
-
     # Create
 
     async def create(self, call: Call, inputs: Properties) -> Created:
         """Adopts or submits, then waits."""
         spec = parse_inputs(self.inputs_model, inputs)
-        hash_ = self._required_hash(inputs)
+        hash_ = self.required_hash(inputs)
         try:
             job, others = await unless_cancelled(self._adoptable(call, spec, hash_), call.cancelled)
         except Interrupted:
@@ -273,14 +166,14 @@ class JobResource(Resource, Generic[InputsT, JobT]):
         except (Interrupted, DeadlinePassed) as end:
             raise failed(await self._stop_waiting(newest, spec, end)) from None
         except NotFound:
-            raise failed(_gone(name)) from None
+            raise failed(gone(name)) from None
         except GoogleError as error:
             raise failed(f"cannot see {name}: {error}; the job goes on, run `tunestack up` again") from error
         except Exception as error:
             # Whatever broke in us, the job exists: losing its id would orphan it.
             raise failed(f"stopped waiting for {name} by an error of ours: {error!r}") from error
         if newest.rule.outcome is Outcome.RED:
-            raise failed(_red(newest))
+            raise failed(red(newest))
         return self.outputs_of(newest, inputs, adopted=adopted)
 
     async def _stop_waiting(self, job: JobT, spec: InputsT, end: Interrupted | DeadlinePassed) -> str:
@@ -301,7 +194,7 @@ class JobResource(Resource, Generic[InputsT, JobT]):
 
     async def read(self, call: Call, id_: str, outputs: Properties, inputs: Properties) -> Found | None:
         """A job that has not succeeded must not read as clean: the engine would forget to resume it."""
-        name = _name(id_, outputs)
+        name = name_of(id_, outputs)
         unconfirmed = spec_hash_of_placeholder(name)
         try:
             job = await self._newest(name, unconfirmed) if unconfirmed else await self._get(name)
@@ -313,7 +206,7 @@ class JobResource(Resource, Generic[InputsT, JobT]):
             reason = f"no answer came to the submission of {name} and it is not seen yet; `tunestack up` makes sure"
             raise InitFailed(id_, outputs, [reason], inputs)
         id_ = job.name if unconfirmed else id_
-        given = inputs or self._imported(job)
+        given = inputs or self.imported(job)
         adopted = plain(outputs.get("adopted")) is not False if outputs else True
         state = self.outputs_of(job, given, adopted=adopted)
         if job.rule.outcome is Outcome.LIVE:
@@ -322,45 +215,44 @@ class JobResource(Resource, Generic[InputsT, JobT]):
             )
             raise InitFailed(id_, state, [reason], given)
         if job.rule.outcome is Outcome.RED:
-            raise InitFailed(id_, state, [_red(job)], given)
+            raise InitFailed(id_, state, [red(job)], given)
         if job.model and not await model_exists(self.session.vertex, job.model):
             await call.log.warning(f"model {job.model} was deleted: the next up tunes it again")
             return None
         return Found(id_, state, given)
 
-    def _imported(self, job: JobT) -> Properties:
-        """Google's names carry the project's number, so the configured project wins."""
-        labels = {key: value for key, value in job.labels.items() if key not in OWN_LABELS}
-        inputs = {
-            "project": self.session.configuration.project or _project_of(job.name),
-            "location": location_of(job.name),
-            "labels": labels or None,
-            **self.imported_inputs(job),
-        }
-        given = {key: value for key, value in inputs.items() if value is not None}
-        return check_inputs(self.inputs_model, given)[0]
-
     async def update(self, call: Call, id_: str, olds: Properties, news: Properties) -> Properties:
         """Goes on waiting; for a job that succeeded, only writes down the new inputs."""
         spec = parse_inputs(self.inputs_model, news)
-        name = _name(id_, olds)
+        name = name_of(id_, olds)
         adopted = plain(olds.get("adopted")) is True
-        if state_rule(_state(olds)).outcome is Outcome.SUCCESS:
+        if state_rule(state_of(olds)).outcome is Outcome.SUCCESS:
+            await self._say_what_is_only_written_down(call, olds, news)
             return {**news, **{key: olds[key] for key in self.computed if olds.get(key) is not None}}
         nameless = spec_hash_of_placeholder(name) is not None
         job: JobT | None = None
         try:
             job = None if nameless else await self._get(name)
         except NotFound:
-            if _state(olds) != UNCONFIRMED:
-                raise InitFailed(id_, {**olds, **news}, [_gone(name)], news) from None
+            if state_of(olds) != UNCONFIRMED:
+                raise InitFailed(id_, {**olds, **news}, [gone(name)], news) from None
         except GoogleError as error:
             raise InitFailed(id_, {**olds, **news}, [f"cannot see {name}: {error}"], news) from error
         if job is None:
             job_id = None if nameless else resource_id(name)
-            submission = self._submission(spec, self._required_hash(news), job_id)
+            submission = self._submission(spec, self.required_hash(news), job_id)
             job = await self._submit(call, news, submission, left=True, known=None)
         return await self._settle(call, job, news, spec, adopted=adopted, id_=id_)
+
+    async def _say_what_is_only_written_down(self, call: Call, olds: Properties, news: Properties) -> None:
+        """No kind of job can be changed: what differs and decides nothing takes effect with the next run."""
+        sent = {str(info.alias) for name, info in self.inputs_model.model_fields.items()} - LOCAL_INPUTS
+        changed = [key for key in sorted(sent) if plain(olds.get(key)) != plain(news.get(key))]
+        if changed:
+            noun = self.view.collection.noun
+            await call.log.info(
+                f"{', '.join(changed)}: written down here only, a {noun} cannot be changed; the next run gets it"
+            )
 
     async def delete(self, call: Call, id_: str, outputs: Properties, inputs: Properties) -> None:
         """Cancels a live job and waits for its end; then removes what the deletion policy does not keep.
@@ -370,36 +262,47 @@ class JobResource(Resource, Generic[InputsT, JobT]):
         """
         vertex = self.session.vertex
         delete = plain({**outputs, **inputs}.get("deletionPolicy")) == "DELETE"
-        name = _name(id_, outputs)
+        name = name_of(id_, outputs)
         try:
-            job = await self._confirmed(call, name)
-            if job is None:
+            job = None if self._held(id_, name) else await self._confirmed(call, name)
+            if self._held(id_, job.name if job is not None else name):
+                message = f"{resource_id(name)} is kept: another resource of this update has taken it over"
+                await call.log.info(message)
                 return
-            if self._keepers.get(id_) or self._keepers.get(job.name):
-                held = f"{resource_id(id_)} is kept: another resource of this update has taken it over"
-                await call.log.info(held)
+            if job is None:
                 return
             job = await self._ended(call, job)
         except NotFound:
             model, endpoint = (str(plain(outputs.get(key)) or "") for key in ("model", "endpoint"))
             if delete:
-                await delete_tuned_model(vertex, model, endpoint, call.log)
+                await delete_tuned_model(vertex, model, [endpoint] if endpoint else [], call.log)
             return
         if job.rule.outcome is Outcome.SUCCESS and not delete:
             kept = " and ".join(part for part in (job.model, job.endpoint) if part) or name
             await call.log.info(f"kept {kept} and the job's record (deletionPolicy ABANDON)")
             return
         if delete:
-            await delete_tuned_model(vertex, job.model, job.endpoint, call.log)
+            await delete_tuned_model(vertex, job.model, job.endpoints, call.log)
         if self.view.collection.deletable:
             await vertex.delete_job(self.view.collection, job.name)
+        else:
+            trained_again = (
+                "; retryFailed or forceNew trains again" if job.rule.outcome is Outcome.RED else ""
+            )
+            await call.log.info(
+                f"the record of {resource_id(job.name)} ({job.state}) stays: "
+                f"{job.collection.noun}s have no delete{trained_again}"
+            )
+
+    def _held(self, *names: str) -> bool:
+        return any(self._keepers.get(name) for name in names)
 
     async def _confirmed(self, call: Call, name: str) -> JobT | None:
         """The job; one whose name is not known is looked for until sure, None: it was never submitted."""
         hash_ = spec_hash_of_placeholder(name)
         if hash_ is None:
             return await self._get(name)
-        submission = Submission(self.view.collection, _project_of(name), location_of(name), hash_, {})
+        submission = Submission(self.view.collection, project_of(name), location_of(name), hash_, {})
 
         async def find() -> Json | None:
             job = await self._newest(name, hash_)
@@ -412,7 +315,7 @@ class JobResource(Resource, Generic[InputsT, JobT]):
         return self.view(found) if found is not None else None
 
     async def _newest(self, name: str, hash_: str) -> JobT | None:
-        jobs = await self._jobs(_project_of(name), location_of(name), hash_)
+        jobs = await self._jobs(project_of(name), location_of(name), hash_)
         return max(jobs, key=lambda job: (job.created, job.name), default=None)
 
     async def _ended(self, call: Call, job: JobT) -> JobT:
@@ -438,38 +341,3 @@ class JobResource(Resource, Generic[InputsT, JobT]):
             ) from None
         except DeadlinePassed:
             raise Refused("DEADLINE_EXCEEDED", f"{name} has not ended since it was cancelled") from None
-
-    def _required_hash(self, inputs: Properties) -> str:
-        hash_ = self.identity.hash_of(inputs)
-        if hash_ is None or has_unknown(inputs):
-            raise Refused("INVALID_ARGUMENT", "an input is still unknown: nothing can be submitted")
-        return hash_
-
-
-def _name(id_: str, outputs: Properties) -> str:
-    """The job's name. The id of a submission that was unconfirmed stays a placeholder until a refresh."""
-    name = str(plain(outputs.get("name")) or "")
-    return name if name and spec_hash_of_placeholder(id_) else id_
-
-
-def _state(outputs: Properties) -> str:
-    return str(plain(outputs.get("state")) or "")
-
-
-def _project_of(name: str) -> str:
-    return name.split("/")[1]
-
-
-def _gone(name: str) -> str:
-    return f"{name} no longer exists; `tunestack refresh` forgets it, and the next up tunes again"
-
-
-def _red(job: Job) -> str:
-    cause = retry_cause(job.state, job.error_code)
-    words = f": {job.error_message}" if job.error_message else ""
-    hint = f" A retry may help: {cause.words}." if cause else ""
-    return (
-        f"{resource_id(job.name)} ended {job.state}{words}.{hint} "
-        "It is not submitted again by itself: change the job, or ask for it "
-        "with retryFailed (stack configuration: tunestack:retry_failed)"
-    )

@@ -6,8 +6,9 @@ import re
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
+from tunestack.provider.job_declaration import JOB_OUTPUTS
 from tunestack.provider.job_identity import JobIdentity
-from tunestack.provider.job_resource import JOB_OUTPUTS, JobResource
+from tunestack.provider.job_resource import JobResource
 from tunestack.provider.pipeline_job_inputs import PIPELINE_JOB_IDENTITY, PipelineJobInputs
 from tunestack.provider.values import Properties
 from tunestack.vertex.pipeline_job import PipelineJob

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from tunestack.provider.configuration import Configuration
+from tunestack.provider.custom_job import CustomJobResource
 from tunestack.provider.evaluation import EvaluationResource
 from tunestack.provider.pipeline_job import PipelineJobResource
 from tunestack.provider.resource import Resource, Session
+from tunestack.provider.tuning_job import TuningJobResource
 from tunestack.vertex.client import VertexClient
 from tunestack.vertex.credentials import token_source
 from tunestack.vertex.storage import ObjectStore
 from tunestack.vertex.timing import Timing
 from tunestack.vertex.transport import Transport
 
-RESOURCES: tuple[type[Resource], ...] = (PipelineJobResource, EvaluationResource)
+RESOURCES: tuple[type[Resource], ...] = (
+    PipelineJobResource,
+    TuningJobResource,
+    CustomJobResource,
+    EvaluationResource,
+)
 
 
 def connect(configuration: Configuration, timing: Timing | None = None) -> Session:

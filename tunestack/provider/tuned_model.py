@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tunestack.provider.resource import RowLog
 from tunestack.vertex.client import VertexClient
 from tunestack.vertex.errors import NotFound
@@ -16,16 +18,26 @@ async def model_exists(vertex: VertexClient, model: str) -> bool:
     return True
 
 
-async def delete_tuned_model(vertex: VertexClient, model: str, endpoint: str, log: RowLog) -> None:
-    """Undeploys the model, deletes the endpoint where nothing else is served by it, then the model.
+async def delete_tuned_model(vertex: VertexClient, model: str, endpoints: Sequence[str], log: RowLog) -> None:
+    """Undeploys the model, deletes the endpoints where nothing else is served by them, then the model.
 
-    In this order because Vertex AI deletes no endpoint in use and no deployed model. What is gone is fine.
+    In this order because Vertex AI deletes no endpoint in use and no deployed model. What is gone is fine. Of a
+    model with other versions, which other runs made, only ours is deleted.
     """
-    if endpoint:
+    for endpoint in endpoints:
         await log.status("undeploying")
         await _leave_endpoint(vertex, endpoint, model)
-    if model:
-        await log.status("deleting the model")
+    if not model:
+        return
+    await log.status("deleting the model")
+    version = model.partition("@")[2]
+    try:
+        versions = await vertex.list_model_versions(model) if version else []
+    except NotFound:
+        return
+    if any(str(other.get("versionId")) != version for other in versions):
+        await vertex.delete_model_version(model)
+    else:
         await vertex.delete_model(model)
 
 

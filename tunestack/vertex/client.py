@@ -136,9 +136,7 @@ class VertexClient:
     async def cancel_job(self, collection: JobCollection, name: str) -> None:
         """Asks for the end of a job; best effort, it ends later."""
         path = f"{name}:cancel"
-        await self.call(
-            "POST", location_of(name), path, repeatable=True, body={}, version=collection.version
-        )
+        await self.call("POST", location_of(name), path, repeatable=True, body={}, version=collection.version)
 
     async def delete_job(self, collection: JobCollection, name: str) -> None:
         """Deletes the record of an ended job and waits for it."""
@@ -153,6 +151,27 @@ class VertexClient:
     async def delete_model(self, name: str) -> None:
         """Deletes a model with all its versions and waits for it; it must not be deployed."""
         await self._delete(name.partition("@")[0])
+
+    async def list_model_versions(self, name: str) -> list[Json]:
+        """Every version of a model, each as a model."""
+        name, path = name.partition("@")[0], f"{name.partition('@')[0]}:listVersions"
+        versions: list[Json] = []
+        params: dict[str, str] = {}
+        while True:
+            page = await self.call("GET", location_of(name), path, repeatable=True, params=params or None)
+            versions += page.get("models") or []
+            token = page.get("nextPageToken")
+            if not token:
+                return versions
+            params["pageToken"] = str(token)
+
+    async def delete_model_version(self, name: str) -> None:
+        """Deletes one version (``…/models/M@V``) of a model that has others, and waits for it. Not the default one."""
+        try:
+            operation = await self.call("DELETE", location_of(name), f"{name}:deleteVersion", repeatable=True)
+            await self.wait(operation)
+        except NotFound:
+            return
 
     async def get_endpoint(self, name: str) -> Json:
         """An endpoint with its ``deployedModels``."""

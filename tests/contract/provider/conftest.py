@@ -42,6 +42,7 @@ class ScriptedVertex:
     tune: dict[str, Any] = field(default_factory=dict)
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    versions: dict[str, list[str]] = field(default_factory=dict)
     endpoints: dict[str, dict[str, Any]] = field(default_factory=dict)
     objects: dict[str, bytes] = field(default_factory=dict)
     replies: Callable[[str, str], str] = lambda name, text: text
@@ -137,6 +138,16 @@ class ScriptedVertex:
         if method == "POST" and name.endswith(":undeployModel"):
             self.endpoints[name.removesuffix(":undeployModel")]["deployedModels"] = []
             return 200, {"name": f"{PARENT}/operations/1", "done": False}
+        if method == "GET" and name.endswith(":listVersions"):
+            model = name.removesuffix(":listVersions")
+            versions = [{"name": model, "versionId": version} for version in self.versions.get(model, ["1"])]
+            return (
+                (200, {"models": versions}) if model in self.models else (404, _error(404, "NOT_FOUND", name))
+            )
+        if method == "DELETE" and name.endswith(":deleteVersion"):
+            model, _, version = name.removesuffix(":deleteVersion").partition("@")
+            self.versions[model].remove(version)
+            return 200, {"name": f"{PARENT}/operations/3", "done": True, "response": {}}
         if method == "POST" and name.endswith(":predict"):
             texts = [instance["content"] for instance in json.loads(body)["instances"]]
             return 200, {"predictions": [{"content": self.replies(name, text)} for text in texts]}

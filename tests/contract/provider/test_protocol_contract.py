@@ -20,10 +20,12 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 import tunestack.provider.plugin
 from tunestack.provider import program, values
 from tunestack.provider.configuration import Configuration
+from tunestack.provider.custom_job_inputs import CustomJobInputs
 from tunestack.provider.evaluation import EvaluationInputs
 from tunestack.provider.inputs import Inputs
 from tunestack.provider.pipeline_job_inputs import PipelineJobInputs
 from tunestack.provider.registry import RESOURCES
+from tunestack.provider.tuning_job_inputs import TuningJobInputs
 from tunestack.provider.values import Secret, decode, encode
 
 PLUGIN = Path(next(iter(tunestack.provider.plugin.__path__)))
@@ -153,6 +155,8 @@ async def test_the_schema_the_models_and_the_python_classes_say_the_same(engine:
     schema = json.loads((await engine.stub.GetSchema(provider_pb2.GetSchemaRequest())).schema)
     models: dict[str, type[Inputs]] = {
         "tunestack:vertex:PipelineJob": PipelineJobInputs,
+        "tunestack:vertex:TuningJob": TuningJobInputs,
+        "tunestack:vertex:CustomJob": CustomJobInputs,
         "tunestack:vertex:Evaluation": EvaluationInputs,
     }
     assert schema["resources"].keys() == {cls.token for cls in RESOURCES} == models.keys()
