@@ -15,7 +15,7 @@ from typing import Any
 
 from tunestack.catalog.limits import Limits
 from tunestack.dataset.batches import Batch
-from tunestack.dataset.findings import Finding
+from tunestack.dataset.findings import MOST_SHOWN, Finding
 from tunestack.dataset.formats import FORMATS
 from tunestack.dataset.limits import file_findings, limits_for
 from tunestack.dataset.part_checks import LABEL_COLUMNS, class_balance, embedding_report
@@ -157,6 +157,7 @@ class _Examination:
                 ledger.merge(reading.ledger())
         self._across_parts(ledger)
         self._unused_allowances()
+        self._uncount()
         self._whole_parts()
         self._count_tokens()
         ledger.rows_out = sum(part.rows for part in parts.values())
@@ -291,6 +292,20 @@ class _Examination:
                     self._take(repeats, ledger)
         if "corpus" in parts:
             self._examined.report.merge(embedding_report(parts, self._limits))
+
+    def _uncount(self) -> None:
+        """Take rows that were left out after they were counted out of the figures again."""
+        for name, examined in self._examined.parts.items():
+            rows = [row for row, left_out in enumerate(examined.part.rows.left_out) if left_out]
+            for start in range(0, len(rows), MOST_SHOWN):
+                for known in examined.part.records(
+                    rows[start : start + MOST_SHOWN], self._block_bytes
+                ).values():
+                    form = FORMATS[known.reading.plan.format]
+                    lines = known.batch.lines[known.at : known.at + 1]
+                    self._examined.report.statistics[name].remove(
+                        len(known.batch.encoded[known.at]), form.lengths(lines), form.facts(lines).labels
+                    )
 
     def _own_text(self, batch: Batch, at: int) -> str:
         """What a row has of its own: its values of the columns that the prompt is made of; else its whole prompt."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +34,15 @@ class Statistics:
             self.labels = None
         else:
             self.labels.update(other.labels)
+
+    def remove(self, size: int, lengths: Mapping[str, Sequence[int]], labels: Sequence[str]) -> None:
+        """Take one row of ``size`` bytes out again."""
+        self.rows -= 1
+        self.bytes -= size
+        for name, of_row in lengths.items():
+            self.lengths[name] -= Counter(of_row)
+        if self.labels is not None:
+            self.labels -= Counter(labels)
 
     def quantile(self, name: str, share: float) -> int:
         """The smallest length that at least ``share`` of the rows do not exceed; 0 without rows."""

@@ -105,6 +105,10 @@ def test_what_a_rule_drops_is_counted_once_and_left_out(weather: Path, tmp_path:
         "truncated": {},
     }
     records = examined.parts["records"]
+    figures = examined.report.statistics["records"]
+    lines = list(records.lines())
+    assert (figures.rows, figures.bytes, figures.lengths["prompt"].total()) == (24, sum(map(len, lines)), 24)
+    assert figures.labels == {"dry": 14, "wet": 10}
     prompts = [json.loads(line)["input_text"] for line in records.lines()]
     assert len(prompts) == len(set(prompts)) == len(records.prompt_hashes()) == records.rows == 24
     assert records.strata() == [json.loads(line)["output_text"] for line in records.lines()]

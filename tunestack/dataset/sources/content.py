@@ -56,7 +56,7 @@ class LocalFile:
 
     def open(self) -> io.BufferedReader:
         """Raises OSError."""
-        return self.path.open("rb", buffering=_BUFFER_BYTES)
+        return io.BufferedReader(self.path.open("rb", buffering=0), _BUFFER_BYTES)
 
     def digests(self) -> SourceDigests:
         """One pass over the file. Raises OSError."""
