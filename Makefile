@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Where this is set, every process compiles its libraries anew: Google's client alone takes 18 s instead of one.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup up preview down test lint bench
+.PHONY: help setup up preview down test lint bench fuzz native
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -33,3 +33,9 @@ lint: setup ## ruff, mypy, import contracts
 
 bench: setup ## measure the goals (bench/README.md)
 	@$(BIN)/python -m bench
+
+fuzz: setup ## fuzz the dataset check for some minutes (FILES=n)
+	@TUNESTACK_FUZZ=$(or $(FILES),10000) $(BIN)/python -m pytest --timeout 0 tests/unit/dataset/test_fuzz.py tests/unit/dataset/test_native.py
+
+native: setup ## optional: build and install what makes dataset checks faster (native/README.md)
+	@$(BIN)/uv pip install --python $(BIN)/python ./native

@@ -12,6 +12,11 @@ BENCHES = {
     "up": "warm `tunestack up` of the whole local stack, and an `up` that changes nothing",
     "trainer_speed": "our trainer against TRL's own loop: seconds a step, largest difference of losses",
     "quality": "both jobs over three seeds against base, TF-IDF and shuffled labels",
+    "dataset_speed": "the dataset check against a bare orjson loop and Together's check",
+    "dataset_memory": "memory of a check from 0.2 to 10 GB",
+    "dataset_parts": "rendering, compiling, near duplicates, token totals; duplicates and planted errors found",
+    "dataset_beam": "the check as a Beam pipeline of blocks against one of rows",
+    "dataset_native": "the check with and without the optional native package, and their equality",
 }
 
 
