@@ -163,7 +163,7 @@ def _of_collect(parser: argparse.ArgumentParser) -> None:
 
 
 def _of_beam(parser: argparse.ArgumentParser) -> None:
-    dataset_beam.add_arguments(parser, _format)
+    dataset_beam.add_arguments(parser, _format, _model)
 
 
 def _of_files(parser: argparse.ArgumentParser) -> None:

@@ -18,12 +18,18 @@ examples:
 exit status: 0 good, 1 findings, 2 cannot run"""
 
 
-def add_arguments(parser: argparse.ArgumentParser, format_of: Callable[[str], str]) -> None:
+def add_arguments(
+    parser: argparse.ArgumentParser, format_of: Callable[[str], str], model_of: Callable[[str], str]
+) -> None:
     """To the parser of the action, which has --json already."""
     parser.add_argument("file", nargs="+", metavar="FILE", help="a finished file or a gs:// object")
     parser.add_argument(
         "--format", type=format_of, default="supervised", metavar="F", help="default: supervised"
     )
+    parser.add_argument(
+        "--model", type=model_of, metavar="M", help="whose limits count; default: the format's own"
+    )
+    parser.add_argument("--personal-data", action="store_true", help="look for that and for secrets too")
     parser.add_argument(
         "--runner", default="DirectRunner", metavar="R", help="Beam's runner; default: %(default)s"
     )
@@ -60,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     report = check_files_with_beam(
         arguments.file,
         format=arguments.format,
+        model=arguments.model,
+        personal_data=arguments.personal_data,
         runner=arguments.runner,
         options=arguments.options,
         deadline=arguments.deadline,

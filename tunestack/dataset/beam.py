@@ -50,12 +50,14 @@ def check_files_with_beam(
     files: Iterable[str | Path],
     *,
     format: str = "supervised",  # noqa: A002
+    model: str | None = None,
+    personal_data: bool = False,
     runner: str = "DirectRunner",
     options: Sequence[str] = (),
     deadline: float = DEADLINE_SECONDS,
     block_bytes: int = BLOCK_BYTES,
 ) -> Report:
-    """The report of `check.check_files`, its blocks done by a Beam pipeline.
+    """The report of `check.check_files`, whose first three arguments these are; its blocks are done by a pipeline.
 
     ``options`` are Beam's own, as on a command line; ``deadline`` in seconds. Objects `gs://…` in JSON Lines are read
     by the workers, each its range; everything else that is not a local file is read here and sent to them. Raises
@@ -71,7 +73,14 @@ def check_files_with_beam(
                 message = "Dataflow's workers cannot read a local file"
                 fix = f"gcloud storage cp {name} gs://bucket/"
                 raise TunestackError(Problem("address", message, str(name), fix=fix), exit_status=2)
-    return check_files(map(_spread, names), format=format, block_bytes=block_bytes, processes=mapped)
+    return check_files(
+        map(_spread, names),
+        format=format,
+        model=model,
+        personal_data=personal_data,
+        block_bytes=block_bytes,
+        processes=mapped,
+    )
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ def files(tmp_path: Path) -> list[Path]:
     first[151] = b'{"input_text": "cut'
     first[151] += b"\n"
     first[250] = first[3]
+    first[251] = b'{"input_text": "Write to jane.doe@gmail.com", "output_text": "x"}\n'
     first[299] = b'{"input_text": "Question 4? \\u00fc", "output_text": "another"}'
     second = [*lines(90, 1000), b'{"input_text": "a", "output_text": "  "}\n', *lines(30, 1000)]
     paths = [tmp_path / "first.jsonl", tmp_path / "second.jsonl.gz", tmp_path / "empty.jsonl"]
@@ -65,11 +66,12 @@ def files(tmp_path: Path) -> list[Path]:
 
 
 def test_the_report_of_a_pipeline_is_the_report_of_processes_to_the_byte(files: list[Path]) -> None:
-    mine = check_files_with_beam(files, block_bytes=2_000)
-    known = check_files(files, processes=1)
+    checks = {"model": "text-bison@001", "personal_data": True}
+    mine = check_files_with_beam(files, block_bytes=2_000, **checks)
+    known = check_files(files, processes=1, **checks)
     assert json.dumps(json_report(mine)) == json.dumps(json_report(known))
     assert mine.counts["duplicate-row"] == 31
-    assert {"wrong-type", "blank-line", "conflicting-rows", "no-rows"} <= set(mine.counts)
+    assert {"wrong-type", "blank-line", "conflicting-rows", "no-rows", "personal-data"} <= set(mine.counts)
 
 
 def test_a_pipeline_that_is_not_done_by_the_deadline_is_cancelled_and_says_so() -> None:
