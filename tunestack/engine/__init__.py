@@ -14,19 +14,23 @@ from collections.abc import Callable
 from typing import Any
 
 from tunestack.engine.errors import EngineError, EngineRefused
-from tunestack.engine.options import EngineOptions, Interrupt, Operation, OperationResult
+from tunestack.engine.options import EngineOptions, Import, Interrupt, Operation, OperationResult, Selection
 
 __all__ = [
     "EngineError",
     "EngineOptions",
     "EngineRefused",
+    "Import",
     "Interrupt",
     "Operation",
     "OperationResult",
+    "Selection",
     "export_stack",
+    "import_stack",
     "run",
     "stack_outputs",
 ]
+_EVERYTHING = Selection()
 
 
 async def run(
@@ -35,6 +39,8 @@ async def run(
     on_event: Callable[[dict[str, Any]], None] = lambda _event: None,
     *,
     interrupt: Interrupt | None = None,
+    selection: Selection = _EVERYTHING,
+    imports: tuple[Import, ...] = (),
     preview_only: bool = False,
     expect_no_changes: bool = False,
     clear_pending_creates: bool = False,
@@ -42,11 +48,13 @@ async def run(
     """Run one operation on a stack.
 
     Args:
-        operation: preview, up (without a preview of its own), refresh or destroy.
+        operation: preview, up (without a preview of its own), refresh, destroy or import.
         options: which stack, and where everything lies.
         on_event: called on the loop's thread with each engine event, in the shape of ``pulumi up --json``.
         interrupt: lets the caller interrupt the operation; no signal handler is installed here.
-        preview_only: of a refresh or destroy, only show what it would do.
+        selection: which resources it is limited to.
+        imports: of an import, what to take into state.
+        preview_only: of a refresh, destroy or import, only show what it would do.
         expect_no_changes: exit code 7 when there are changes.
         clear_pending_creates: forget creates that an earlier operation left pending.
 
@@ -62,44 +70,30 @@ async def run(
         options,
         on_event,
         interrupt or Interrupt(),
+        selection=selection,
+        imports=imports,
         preview_only=preview_only,
         expect_no_changes=expect_no_changes,
         clear_pending_creates=clear_pending_creates,
     )
 
 
-def export_stack(options: EngineOptions) -> dict[str, Any]:
-    """The stack's deployment, as ``pulumi stack export`` prints it (secrets stay encrypted).
+def export_stack(options: EngineOptions, show_secrets: bool = False) -> dict[str, Any]:
+    """See `tunestack.engine.stack.export_stack`."""
+    from tunestack.engine import stack
 
-    Raises:
-        EngineError: there is no such stack, or its state cannot be read.
-    """
-    from tunestack.engine.project import load_project
-    from tunestack.engine.store import read_document, stack_file
+    return stack.export_stack(options, show_secrets)
 
-    project = load_project(options.project_directory)
-    document = read_document(stack_file(options.state_directory, project.name, options.stack))
-    if document is None:
-        raise EngineError(f"no stack named '{options.stack}' found in {options.state_directory}")
-    return {"version": 3, "deployment": document}
+
+def import_stack(options: EngineOptions, exported: Any, force: bool = False) -> list[str]:
+    """See `tunestack.engine.stack.import_stack`."""
+    from tunestack.engine import stack
+
+    return stack.import_stack(options, exported, force)
 
 
 def stack_outputs(options: EngineOptions, show_secrets: bool = False) -> dict[str, Any]:
-    """The stack's outputs, as ``pulumi stack output --json`` prints them: secrets as ``[secret]`` unless asked.
+    """See `tunestack.engine.stack.stack_outputs`."""
+    from tunestack.engine import stack
 
-    Raises:
-        EngineError: there is no such stack, or its state cannot be read.
-    """
-    document = export_stack(options)["deployment"]
-    from tunestack.engine.secrets import PassphraseSecrets
-    from tunestack.engine.state import Resource
-    from tunestack.engine.store import secrets_state
-    from tunestack.engine.urns import ROOT_STACK_TYPE
-    from tunestack.engine.values import redacted, unwrap
-
-    root = next((item for item in document.get("resources") or [] if item["type"] == ROOT_STACK_TYPE), None)
-    if root is None:
-        return {}
-    secrets = PassphraseSecrets(options.passphrase, secrets_state(document))
-    outputs = Resource.from_json(root, secrets.decrypt).outputs
-    return {key: redacted(unwrap(value) if show_secrets else value) for key, value in outputs.items()}
+    return stack.stack_outputs(options, show_secrets)

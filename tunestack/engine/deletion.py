@@ -23,11 +23,29 @@ class Deletion:
 
     # -- at the end of an update, or of everything --
 
-    def unwanted(self) -> list[Resource]:
-        """What the program did not ask for again, and old generations, in the order of the state."""
-        return self._deployment.journal.remaining()
+    async def delete_unwanted(self) -> None:
+        """Delete what the program did not ask for again, and old generations, as far as the scope goes."""
+        deployment = self._deployment
+        resources, unasked = deployment.scope.to_delete(
+            deployment.journal.remaining(), deployment.base.resources
+        )
+        for urn in unasked:
+            deployment.complain(
+                f"Resource '{urn}' will be destroyed but was not specified in --target list.\n"
+                "Either include resource in --target list or pass --target-dependents to proceed.",
+                urn,
+            )
+        if deployment.stopping:
+            return
+        going = {id(resource) for resource in resources}
+        for resource in deployment.journal.remaining():
+            if id(resource) not in going and not resource.delete:
+                untouched = Step("same", resource, resource)
+                deployment.reporter.begin(untouched)
+                deployment.reporter.done(untouched)
+        await self._delete_all(resources)
 
-    async def delete(self, resources: list[Resource]) -> None:
+    async def _delete_all(self, resources: list[Resource]) -> None:
         """Delete `resources` (in the order of the state), each after everything that depends on it."""
         deployment = self._deployment
         deployment.deletes |= {resource.urn for resource in resources}

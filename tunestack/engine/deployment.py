@@ -18,6 +18,7 @@ from tunestack.engine.journal import Journal
 from tunestack.engine.provider import CheckFailure, ProviderError
 from tunestack.engine.registry import Registry
 from tunestack.engine.state import DependencyGraph, PendingOperation, Resource, Snapshot
+from tunestack.engine.targets import Scope
 from tunestack.engine.urns import is_provider_type, name_of
 from tunestack.engine.values import Secret, redacted
 
@@ -37,6 +38,7 @@ class Deployment:
     aliases: Aliases
     slots: asyncio.Semaphore
     now: Callable[[], str]
+    scope: Scope
     status_address: str = ""
     news: dict[str, Resource] = field(default_factory=dict)
     goals: dict[str, Goal] = field(default_factory=dict)
@@ -48,6 +50,8 @@ class Deployment:
     replace_keys: dict[str, tuple[str, ...]] = field(
         default_factory=dict
     )  # why a dependent was deleted early
+    registered: set[str] = field(default_factory=set)  # URNs that the program has asked for
+    complained: bool = False  # something is wrong that a preview need not stop for
     failed: bool = False
     cancelled: bool = False
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
@@ -75,9 +79,36 @@ class Deployment:
         self.failed = True
         self.stopped.set()
 
+    def complain(self, message: str, urn: str = "") -> None:
+        """Say what is wrong. A preview goes on, so that it tells everything at once; what is real stops."""
+        self.reporter.error(message, urn)
+        self.complained = True
+        if not self.preview:
+            self.fail()
+
     def cancel(self) -> None:
         self.cancelled = True
         self.stopped.set()
+
+    # -- what it is limited to --
+
+    def unknown_targets(self) -> list[str]:
+        """Targets that are neither in the old state nor asked for by the program."""
+        return self.scope.targets.missing(self.olds.keys() | self.registered)
+
+    def refuse_unknown(self) -> None:
+        """Where no program can add to it, a selection names what is in the state, or nothing is done.
+
+        Raises:
+            EngineError: naming the first that is not.
+        """
+        for urn in [*self.scope.targets.missing(self.olds), *self.scope.excludes.missing(self.olds)]:
+            raise EngineError(f"no resource named '{urn}' found")
+
+    def could_not_find(self, urns: list[str]) -> None:
+        for urn in urns:
+            hint = "" if "$" in urn else " Did you forget to escape $ in your shell?"
+            self.fail(f"Target '{urn}' could not be found in the stack.{hint}")
 
     # -- names --
 
@@ -131,20 +162,27 @@ class Deployment:
         self.fail("\n".join([count, *(f"\t* {reason}" for reason in reasons)]) + "\n\n", step.resource.urn)
         self.reporter.failed(step, partial=True)
 
+    def worded(self, resource: Resource, failures: list[CheckFailure]) -> list[str]:
+        """What a provider finds wrong with inputs, in the CLI's words."""
+        subject = f"{resource.type} resource '{name_of(resource.urn)}'"
+        lines = []
+        for failure in failures:
+            value = _worded(resource.inputs.get(failure.property))
+            lines.append(
+                f"{subject}: property {failure.property} value {{{value}}} has a problem: {failure.reason}"
+                if failure.property
+                else f"{subject} has a problem: {failure.reason}"
+            )
+        return lines
+
     def check_failures(self, resource: Resource, failures: list[CheckFailure]) -> None:
-        """Report what a provider finds wrong with inputs, in the CLI's words.
+        """Report what a provider finds wrong with inputs.
 
         Raises:
             ResourceError: there was something.
         """
-        for failure in failures:
-            subject = f"{resource.type} resource '{name_of(resource.urn)}'"
-            if failure.property:
-                value = _worded(resource.inputs.get(failure.property))
-                text = f"property {failure.property} value {{{value}}} has a problem: {failure.reason}"
-                self.reporter.error(f"{subject}: {text}", resource.urn)
-            else:
-                self.reporter.error(f"{subject} has a problem: {failure.reason}", resource.urn)
+        for line in self.worded(resource, failures):
+            self.reporter.error(line, resource.urn)
         if failures:
             self.fail()
             raise ResourceError(f"{resource.urn} is invalid")

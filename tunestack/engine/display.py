@@ -70,6 +70,7 @@ _HEADINGS: Final = {
     Operation.UP: "Updating",
     Operation.REFRESH: "Refreshing",
     Operation.DESTROY: "Destroying",
+    Operation.IMPORT: "Importing",
 }
 _FRACTION: Final = re.compile(r"(\d{1,3}(?:[.,]\d+)?)\s?%")
 

@@ -94,6 +94,17 @@ class Journal:
             self._new.append(add)
         self._dirty = self._dirty or not quiet
 
+    def keep(self, resource: Resource, renamed: Resource | None = None) -> None:
+        """Carry a resource of the old generation over as it is, behind what it needs of that generation."""
+        if id(resource) in self._gone or not any(item is resource for item in self._base):
+            return
+        self._gone.add(id(resource))
+        for urn in resource.needs():
+            for other in self._base:
+                if other.urn == urn and not other.delete:
+                    self.keep(other)
+        self._new.append(renamed or resource)
+
     def replace(self, old: Resource, new: Resource | None) -> None:
         """Put what a refresh found in the place of `old`; None: it is gone."""
         place = next(index for index, resource in enumerate(self._base) if resource is old)

@@ -246,6 +246,8 @@ class MonitorService(resource_pb2_grpc.ResourceMonitorServicer):
     async def _outputs(self, request: Any) -> Any:
         deployment = self._deployment
         resource = deployment.news.get(request.urn)
+        if request.urn in deployment.scope.skipped:
+            return _empty()
         if resource is None:
             if not deployment.stopping:
                 raise EngineError(f"cannot register outputs of {request.urn}: it was not registered")
@@ -467,6 +469,7 @@ def _response(registered: Registered, request: Any) -> Any:
             registered.outputs, keep_secrets=request.acceptSecrets, keep_references=request.acceptResources
         ),
         stables=registered.stables,
+        unknown=registered.unknown,
     )
     if request.supportsResultReporting:
         response.result = _RESULTS[registered.result]

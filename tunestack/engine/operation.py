@@ -1,4 +1,4 @@
-"""One operation from beginning to end: preview, up, refresh or destroy of one stack.
+"""One operation from beginning to end: preview, up, refresh, destroy or import of one stack.
 
 Light to import: what is heavy (gRPC, the SDK's protocols) is imported while the program's own process loads
 the SDK and the stack's key is derived, which together take most of a short operation's time.
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tunestack.engine.clock import timestamp
-from tunestack.engine.options import EngineOptions, Interrupt, Operation, OperationResult
+from tunestack.engine.options import EngineOptions, Import, Interrupt, Operation, OperationResult, Selection
 from tunestack.engine.processes import Watchdog
 from tunestack.engine.program import Program
 from tunestack.engine.project import load_project, load_stack_configuration, refuse_unless_local
@@ -36,6 +36,8 @@ async def run(
     on_event: Callable[[dict[str, Any]], None],
     interrupt: Interrupt,
     *,
+    selection: Selection,
+    imports: tuple[Import, ...],
     preview_only: bool,
     expect_no_changes: bool,
     clear_pending_creates: bool,
@@ -75,10 +77,20 @@ async def run(
         reporter.prelude(shown)
         store = None if preview else Store(path, options.stack, project.name, secrets, timestamp)
         session = Session(
-            operation, options, project, configuration, base, store, reporter, preview, watchdog, program
+            operation,
+            options,
+            project,
+            configuration,
+            base,
+            store,
+            reporter,
+            preview,
+            watchdog,
+            program,
+            selection,
         )
         stack.push_async_callback(session.close)
-        code = await session.run(interrupt, clear_pending_creates)
+        code = await session.run(interrupt, clear_pending_creates, imports)
     duration = time.monotonic() - started
     changed = any(count for op, count in reporter.changes.items() if op != "same")
     if code == SUCCESS and expect_no_changes and changed:

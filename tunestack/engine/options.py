@@ -17,6 +17,47 @@ class Operation(StrEnum):
     UP = "up"
     REFRESH = "refresh"
     DESTROY = "destroy"
+    IMPORT = "import"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What an operation is limited to; URNs, in which ``*`` and ``**`` are wildcards, as for the CLI.
+
+    Attributes:
+        targets: only these (``--target``).
+        excludes: all but these (``--exclude``).
+        replaces: replace these though nothing of them changed (``--replace``).
+        target_dependents: with what depends on the targets.
+        exclude_dependents: without what depends on the excluded.
+    """
+
+    targets: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
+    target_dependents: bool = False
+    exclude_dependents: bool = False
+
+
+@dataclass(frozen=True)
+class Import:
+    """Something that exists, to be taken into state.
+
+    Attributes:
+        type: its token, such as ``tunestack:vertex:PipelineJob``.
+        name: what the program will call it.
+        id: what its provider calls it.
+        protect: keep it from being deleted, the CLI's default.
+        parent: URN; empty for the stack itself.
+        provider: URN of an explicit provider in state; empty for the package's default provider.
+    """
+
+    type: str
+    name: str
+    id: str
+    protect: bool = True
+    parent: str = ""
+    provider: str = ""
 
 
 @dataclass(frozen=True)

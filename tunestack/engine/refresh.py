@@ -17,7 +17,8 @@ from tunestack.engine.values import equal
 
 async def refresh_all(deployment: Deployment) -> None:
     """Read every resource; state then holds what was found, and not what is gone."""
-    resources = [resource for resource in deployment.base.resources if not resource.delete]
+    live = [resource for resource in deployment.base.resources if not resource.delete]
+    resources = deployment.scope.to_refresh(live)
     await asyncio.gather(*(_refresh_into_state(deployment, resource) for resource in resources))
     _forget_missing(deployment)
 

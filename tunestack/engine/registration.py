@@ -13,6 +13,7 @@ from tunestack.engine.deletion import Deletion
 from tunestack.engine.deployment import Deployment
 from tunestack.engine.diffs import apply_replace_on_changes, known_diff
 from tunestack.engine.errors import ResourceError
+from tunestack.engine.events import Step
 from tunestack.engine.goals import Goal, reset_paths
 from tunestack.engine.operations import Operations
 from tunestack.engine.provider import CheckFailure, Diff
@@ -24,13 +25,14 @@ from tunestack.engine.values import UNKNOWN_STRING, Properties, contains_unknown
 
 @dataclass
 class Registered:
-    """What the program is told. `result` is ``success``, ``fail`` or ``skip``."""
+    """What the program is told. `result` is ``success``, ``fail`` or ``skip``; `unknown`: it was left out."""
 
     urn: str
     id: str = ""
     outputs: Properties = field(default_factory=dict)
     result: str = "success"
     stables: tuple[str, ...] = ()
+    unknown: bool = False
 
 
 class Registrations:
@@ -48,19 +50,21 @@ class Registrations:
         urn = make_urn(deployment.stack, deployment.project, goal.parent, goal.type, goal.name)
         if deployment.stopping:
             return Registered(urn, result="skip")
-        if not deployment.preview and contains_unknowns(goal.inputs):
+        if not deployment.preview and contains_unknowns(goal.inputs) and not deployment.scope.skipped:
             # Something it depends on failed: there is nothing to create it with.
             return Registered(urn, result="skip")
         if urn in self._urns:
             deployment.fail(f"Duplicate resource URN '{urn}'; try giving it a unique name", urn)
             return Registered(urn, result="fail")
         self._urns.add(urn)
+        deployment.registered.add(urn)
         try:
             new, stables = await self._bring_about(goal, urn)
         except ResourceError:
             return Registered(urn, result="skip" if not deployment.failed else "fail")
         deployment.news[urn], deployment.goals[urn] = new, goal
-        return Registered(urn, new.id, new.outputs if new.custom else {}, stables=stables)
+        outputs = new.outputs if new.custom else {}
+        return Registered(urn, new.id, outputs, stables=stables, unknown=urn in deployment.scope.skipped)
 
     async def read(self, goal: Goal, identifier: str) -> Registered:
         """Look up a resource that something else manages (``Resource.get``)."""
@@ -84,17 +88,29 @@ class Registrations:
     async def _bring_about(self, goal: Goal, urn: str) -> tuple[Resource, tuple[str, ...]]:
         deployment = self._deployment
         old = self._find_old(goal, urn)
-        if old is not None and old.refresh_before_update and not is_provider_type(old.type):
-            old = await self._refreshed(old)
         new = goal.resource(urn, old)
+        included = deployment.scope.includes(new)
+        if included:
+            self._refuse_without_needs(new)
+        if old is not None and old.refresh_before_update and not is_provider_type(old.type) and included:
+            old = await self._refreshed(old)
+            new = goal.resource(urn, old)
         known_id = (old.import_id or old.id) if old is not None else ""
         imported = False
-        if goal.custom and goal.import_id and (old is None or old.external or known_id != goal.import_id):
+        if (
+            included
+            and goal.custom
+            and goal.import_id
+            and (old is None or old.external or known_id != goal.import_id)
+        ):
             old = await self._operations.adopt(goal, new, old)
             new = goal.resource(urn, old)
             imported = True
         recreating = old is not None and urn in deployment.deletes and not imported
-        fresh = old is None or recreating or old.external
+        if not included and not recreating:
+            return self._left_alone(old, new), ()
+        forced = urn in deployment.scope.replaces
+        fresh = old is None or recreating or old.external or forced
         news, unfit = (
             (goal.inputs, []) if old is None else reset_paths(goal.inputs, old.inputs, goal.ignore_changes)
         )
@@ -104,10 +120,13 @@ class Registrations:
                 f'cannot ignore changes in added or removed elements of the path: "{", ".join(unfit)}"',
                 urn,
             )
-        seed = deployment.seed(urn, old if recreating else None)
-        new.inputs = await self._check(
-            new, {} if fresh or old is None else old.inputs, goal.inputs if fresh else news, seed
-        )
+        seed = deployment.seed(urn, old if recreating or forced else None)
+        if included:
+            new.inputs = await self._check(
+                new, {} if fresh or old is None else old.inputs, goal.inputs if fresh else news, seed
+            )
+        elif old is not None:  # deleted with what it depends on: it comes back as it was
+            new.inputs = old.inputs
         if old is None:
             return await self._operations.create(new), ()
         if recreating:
@@ -116,6 +135,41 @@ class Registrations:
         if old.external:
             return await self._operations.replace(old, new, Diff("some"), delete_first=False), ()
         return await self._from_diff(goal, old, new, imported)
+
+    def _left_alone(self, old: Resource | None, new: Resource) -> Resource:
+        """What the operation is not to touch: it stays as it is, or is not there."""
+        deployment = self._deployment
+        if old is None:
+            deployment.scope.skipped.add(new.urn)
+            step = Step("same", new.copy(), new)
+        else:
+            if old.provider and not deployment.registry.knows(old.provider):
+                self._refuse(
+                    f"provider {old.provider} for resource {new.urn} has not been registered yet, this is due to a "
+                    "change of providers mixed with --target. Change your program back to the original providers",
+                    new.urn,
+                )
+            # Under its new name where it has one: what is registered after it refers to it by that.
+            new = old if old.urn == new.urn else old.copy(urn=new.urn)
+            deployment.journal.keep(old, new)
+            step = Step("same", old, new)
+        deployment.steps[new.urn] = step
+        deployment.reporter.begin(step)
+        deployment.reporter.done(step)
+        return new
+
+    def _refuse_without_needs(self, new: Resource) -> None:
+        """What is to be touched cannot be without what was left out."""
+        scope, deployment = self._deployment.scope, self._deployment
+        for urn in scope.lacks(new):
+            how = (
+                "which is excluded and not there yet; exclude both or neither"
+                if scope.excludes
+                else "which was was not specified in --target list."
+            )
+            deployment.complain(f"Resource '{new.urn}' depends on '{urn}' {how}", new.urn)
+        if deployment.failed:
+            raise ResourceError(f"{new.urn} needs what was left out")
 
     def _find_old(self, goal: Goal, urn: str) -> Resource | None:
         deployment = self._deployment
@@ -195,6 +249,8 @@ class Registrations:
 
     async def _diff(self, goal: Goal, old: Resource, new: Resource) -> Diff:
         deployment = self._deployment
+        if new.urn in deployment.scope.replaces:
+            return Diff("some", ("id",))
         if deployment.replaces.intersection(new.replace_with):
             return Diff("some", ("replaceWith",))
         if new.deleted_with in deployment.replaces:
@@ -246,8 +302,9 @@ class Registrations:
                 self._refuse(message, urn)
             deployment.reporter.warning(message, urn)
         deployment.replaces.add(urn)
-        # The inputs so far carried over the old resource's defaults (names, above all): take fresh ones.
-        new.inputs = await self._check(new, {}, goal.inputs, deployment.seed(urn, old))
+        if urn not in deployment.scope.replaces:
+            # The inputs so far carried over the old resource's defaults (names, above all): take fresh ones.
+            new.inputs = await self._check(new, {}, goal.inputs, deployment.seed(urn, old))
         wanted = goal.delete_before_replace
         delete_first = diff.delete_before_replace if wanted is None else wanted
         if old.pending_replacement:  # deleted by an earlier operation that did not get to the create

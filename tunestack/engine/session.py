@@ -14,9 +14,10 @@ from tunestack.engine.deployment import Deployment
 from tunestack.engine.errors import EngineError
 from tunestack.engine.events import Reporter
 from tunestack.engine.goals import Aliases
+from tunestack.engine.imports import Importer
 from tunestack.engine.journal import Journal
 from tunestack.engine.monitor import EngineService, MonitorService, Tasks, serve
-from tunestack.engine.options import EngineOptions, Interrupt, Operation
+from tunestack.engine.options import EngineOptions, Import, Interrupt, Operation, Selection
 from tunestack.engine.plugin import PluginHost
 from tunestack.engine.processes import Watchdog
 from tunestack.engine.program import Program
@@ -27,11 +28,17 @@ from tunestack.engine.registration import Registrations
 from tunestack.engine.registry import Registry
 from tunestack.engine.state import Snapshot
 from tunestack.engine.store import ORGANIZATION, Store
+from tunestack.engine.targets import Scope
 from tunestack.engine.urns import ROOT_STACK_TYPE, is_provider_type, make_urn, package_of
 from tunestack.engine.values import contains_secrets, redacted, unwrap
 
 SUCCESS, FAILURE, ABANDONED = 0, 1, 8  # the CLI's exit codes
-_NOUNS = {Operation.UP: "update", Operation.REFRESH: "refresh", Operation.DESTROY: "destroy"}
+_NOUNS = {
+    Operation.UP: "update",
+    Operation.REFRESH: "refresh",
+    Operation.DESTROY: "destroy",
+    Operation.IMPORT: "import",
+}
 PROGRAM_PATIENCE_SECONDS = 5.0  # between SIGINT and SIGKILL, as the CLI
 
 
@@ -50,6 +57,7 @@ class Session:
         preview: bool,
         watchdog: Watchdog,
         program: Program | None,
+        selection: Selection,
     ) -> None:
         self._operation = operation
         self._options = options
@@ -74,12 +82,15 @@ class Session:
             aliases=aliases,
             slots=asyncio.Semaphore(options.parallel),
             now=timestamp,
+            scope=Scope(selection),
         )
         registrations = Registrations(self._deployment)
+        defaults = DefaultProviders(registrations, configuration)
+        self._importer = Importer(self._deployment, registrations, defaults)
         self._engine = EngineService(self._deployment)
         self._monitor = MonitorService(
             self._deployment,
-            DefaultProviders(registrations, configuration),
+            defaults,
             registrations,
             self._tasks,
             project.program_directory,
@@ -88,11 +99,13 @@ class Session:
             options.parallel,
         )
 
-    async def run(self, interrupt: Interrupt, clear_pending_creates: bool) -> int:
+    async def run(
+        self, interrupt: Interrupt, clear_pending_creates: bool, imports: tuple[Import, ...]
+    ) -> int:
         """Run to the end, or until interrupted twice. Returns the exit code."""
         self._server, address = await serve(self._engine, self._monitor, CHANNEL_OPTIONS)
         self._host.engine_address = self._deployment.status_address = address
-        body = asyncio.create_task(self._body(address, clear_pending_creates))
+        body = asyncio.create_task(self._body(address, clear_pending_creates, imports))
         listener = asyncio.create_task(self._on_interrupt(interrupt))
         abandoned = asyncio.create_task(interrupt.second.wait())
         try:
@@ -106,10 +119,12 @@ class Session:
             await self._deployment.journal.finish()
             if self._deployment.failed and not self._deployment.preview:
                 self._reporter.error(f"{_NOUNS[self._operation]} failed", self._stack_urn())
+            elif self._deployment.complained:
+                self._reporter.error("preview failed")
         finally:
             listener.cancel()
             abandoned.cancel()
-        return FAILURE if self._deployment.stopping else SUCCESS
+        return FAILURE if self._deployment.stopping or self._deployment.complained else SUCCESS
 
     def _stack_urn(self) -> str:
         stack, project = self._options.stack, self._project.name
@@ -140,9 +155,9 @@ class Session:
         if self._server is not None:
             await self._server.stop(None)
 
-    # -- the four operations --
+    # -- the operations --
 
-    async def _body(self, address: str, clear_pending_creates: bool) -> None:
+    async def _body(self, address: str, clear_pending_creates: bool, imports: tuple[Import, ...]) -> None:
         pending = self._deployment.journal.pending
         if pending and clear_pending_creates:
             self._deployment.journal.clear_pending()
@@ -154,16 +169,22 @@ class Session:
                 "while waiting for changes to complete. Once you have seen to them, run refresh with "
                 "--clear-pending-creates"
             )
+        if self._operation in (Operation.REFRESH, Operation.DESTROY):
+            self._deployment.refuse_unknown()
         if self._operation is Operation.REFRESH:
             await refresh_all(self._deployment)
         elif self._operation is Operation.DESTROY:
-            deletion = Deletion(self._deployment)
-            await deletion.delete(deletion.unwanted())
+            await Deletion(self._deployment).delete_unwanted()
+        elif self._operation is Operation.IMPORT:
+            await self._importer.import_all(imports)
         else:
             await self._update(address)
 
     async def _update(self, address: str) -> None:
         deployment = self._deployment
+        deployment.could_not_find(deployment.scope.replaces.missing(deployment.olds))
+        if deployment.failed:
+            return
         for resource in deployment.base.resources:
             if is_provider_type(resource.type) and not resource.delete:
                 version = resource.inputs.get("version")
@@ -182,8 +203,9 @@ class Session:
             if exited.done() and exited.result() != 0:
                 self._program_failed(exited.result())
             if not deployment.stopping:
-                deletion = Deletion(deployment)
-                await deletion.delete(deletion.unwanted())
+                unknown = deployment.unknown_targets()
+                await Deletion(deployment).delete_unwanted()
+                deployment.could_not_find(unknown)
             if deployment.stopping:
                 program.child.signal(signal.SIGINT)
             self._monitor.may_leave.set()

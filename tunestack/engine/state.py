@@ -173,24 +173,49 @@ def verify(resources: Iterable[Resource]) -> None:
     """Check that every resource comes after what it needs and that no two live ones share a URN.
 
     Raises:
-        StateError: naming the first resource that is out of order.
+        StateError: naming the first resource that is out of order, in the CLI's words.
     """
+    resources = list(resources)
+    everywhere = {resource.urn for resource in resources}
     seen: set[str] = set()
     live: set[str] = set()
     providers: set[str] = set()
     for resource in resources:
-        if resource.provider and resource.provider not in providers:
-            raise StateError(f"resource {resource.urn} comes before its provider {resource.provider}")
-        for urn in resource.needs():
-            if urn not in seen:
-                raise StateError(f"resource {resource.urn} comes before {urn}, which it needs")
+        urn = resource.urn
+        if not resource.custom and resource.id:
+            raise StateError(f"resource '{urn}' has 'custom' false but non-empty ID")
+        if resource.provider and resource.provider not in providers and not resource.pending_replacement:
+            raise StateError(f"resource {urn} refers to unknown provider {resource.provider}")
+        for subject, needed in _relations(resource):
+            if needed not in seen:
+                raise StateError(
+                    f"{subject} {needed} comes after it"
+                    if needed in everywhere
+                    else f"{subject} {needed} is missing"
+                )
         if not resource.delete:
-            if resource.urn in live:
-                raise StateError(f"duplicate resource {resource.urn} (not marked for deletion)")
-            live.add(resource.urn)
-        seen.add(resource.urn)
+            if urn in live:
+                raise StateError(f"duplicate resource {urn} (not marked for deletion)")
+            live.add(urn)
+        seen.add(urn)
         if resource.type.startswith("pulumi:providers:"):
-            providers.add(f"{resource.urn}::{resource.id}")
+            providers.add(f"{urn}::{resource.id}")
+
+
+def _relations(resource: Resource) -> Iterator[tuple[str, str]]:
+    """What a resource needs, with the words that tell how it does."""
+    urn = resource.urn
+    if resource.parent:
+        yield f"child resource {urn}'s parent", resource.parent
+    for other in resource.dependencies:
+        yield f"resource {urn}'s dependency", other
+    for key, urns in resource.property_dependencies.items():
+        for other in urns:
+            yield f"resource {urn}'s property dependency (from property {key})", other
+    if resource.deleted_with:
+        yield f"resource {urn} is specified as being deleted with", resource.deleted_with
+    for other in resource.replace_with:
+        yield f"resource {urn} is specified as being replaced with", other
 
 
 class DependencyGraph:

@@ -129,6 +129,13 @@ def document_from(snapshot: Snapshot, secrets: PassphraseSecrets, time: str) -> 
     return document
 
 
+def checkpoint(project: str, stack: str, document: dict[str, Any]) -> bytes:
+    """The content of a stack file around a deployment."""
+    name = f"{ORGANIZATION}/{project}/{stack}"
+    whole = {"version": 3, "checkpoint": {"stack": name, "latest": document}}
+    return orjson.dumps(whole, option=orjson.OPT_INDENT_2)
+
+
 def write_file(path: Path, content: bytes, backup: bool = False) -> None:
     """Write aside, fsync, rename: whoever reads sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -157,7 +164,7 @@ class Store:
         self, path: Path, stack: str, project: str, secrets: PassphraseSecrets, now: Callable[[], str]
     ) -> None:
         self.path = path
-        self._name = f"{ORGANIZATION}/{project}/{stack}"
+        self._project, self._stack = project, stack
         self._secrets = secrets
         self._now = now
         self._wanted = 0
@@ -184,5 +191,4 @@ class Store:
 
     def render(self, snapshot: Snapshot) -> bytes:
         document = document_from(snapshot, self._secrets, self._now())
-        checkpoint = {"version": 3, "checkpoint": {"stack": self._name, "latest": document}}
-        return orjson.dumps(checkpoint, option=orjson.OPT_INDENT_2)
+        return checkpoint(self._project, self._stack, document)
