@@ -9,7 +9,7 @@ import pulumi_gcp as gcp
 from environment import TuningEnvironment
 
 from tunestack.dataset import CompiledFile
-from tunestack.dataset.upload import object_name
+from tunestack.dataset.upload import CONTENT_TYPES, object_name
 from tunestack.plan import ResolvedPlan
 from tunestack.provider import Evaluation, PipelineJob, Provider
 from tunestack.spec.stack import StackSpec
@@ -49,7 +49,7 @@ class TunedModel(pulumi.ComponentResource):
                 bucket=environment.datasets.name,
                 name=object_name(dataset.name, part, file.digest, file.path.suffix),
                 source=pulumi.FileAsset(str(file.path)),
-                content_type="application/jsonl",
+                content_type=CONTENT_TYPES[file.path.suffix],
                 opts=pulumi.ResourceOptions(parent=self, provider=environment.gcp),
             )
             generations[part] = held.generation
@@ -60,6 +60,8 @@ class TunedModel(pulumi.ComponentResource):
         held_out = {
             held: uploaded(f"held-out-{held}", file) for held, file in sorted(dataset.held_out.items())
         }
+        # The prompt goes with the model: a template edited later does not change how this model is asked.
+        prompt = uploaded("prompt", dataset.prompt) if dataset.prompt else None
 
         self.job = PipelineJob(
             name,
@@ -114,6 +116,7 @@ class TunedModel(pulumi.ComponentResource):
             "model": self.job.model,
             "endpoint": self.job.endpoint,
             "spec_hash": plan.spec_hash,
+            "prompt": prompt,
             "dataset": {
                 "name": dataset.name,
                 "digest": dataset.digest,

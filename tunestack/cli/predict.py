@@ -6,10 +6,15 @@ import argparse
 import asyncio
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tunestack.cli.project import Project, add_stack_argument, find_project
+from tunestack.cli.project import add_stack_argument, find_project
 from tunestack.spec.errors import Problem, TunestackError
+
+if TYPE_CHECKING:
+    from tunestack.spec.stack import StackSpec
+
+BUCKET_OBJECT = "gcp:storage/bucketObject:BucketObject"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,10 +55,24 @@ def run(arguments: argparse.Namespace) -> int:
         endpoint=project.endpoint,
     )
     job = load_job(project.root, arguments.job, stack)
-    prompts = _prompts(project, job.dataset, arguments.text)
-    answers = asyncio.run(
-        _ask(stack, model, prompts, max_output_tokens=job.max_output_tokens, with_base=arguments.base)
+    if not model["prompt"]:
+        raise TunestackError(
+            Problem(
+                "no-prompt",
+                f"the prompt of {arguments.job} did not come with the model: it was built before prompts did",
+                fix=f"tunestack up --stack {arguments.stack}   (nothing is trained again)",
+            )
+        )
+    from tunestack.vertex.errors import GoogleError
+
+    asking = _ask(
+        stack, model, arguments.text, max_output_tokens=job.max_output_tokens, with_base=arguments.base
     )
+    try:
+        answers = asyncio.run(asking)
+    except GoogleError as error:
+        fix = f"tunestack up --stack {arguments.stack}   (builds what is missing)"
+        raise TunestackError(Problem("no-answer", str(error), model["endpoint"], fix=fix)) from None
     if arguments.json:
         print(
             json.dumps(
@@ -74,35 +93,41 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def tuned_models(resources: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
-    """Return, by job, the endpoint and base model of every deployed tuned model in a stack's state."""
-    return {
-        str(resource["urn"]).rpartition("::")[2]: {
-            "endpoint": outputs["endpoint"],
-            "base_model": outputs["parameterValues"]["large_model_reference"],
-            "region": outputs["location"],
-        }
-        for resource in resources
-        if resource.get("type") == "tunestack:vertex:PipelineJob"
-        and not resource.get("delete")
-        and (outputs := resource.get("outputs") or {}).get("endpoint")
-    }
-
-
-def _prompts(project: Project, dataset: str, texts: list[str]) -> list[str]:
-    """Render ``texts`` with the dataset's own template: training and serving cannot differ."""
-    from tunestack.dataset import render_prompt
-
-    return [render_prompt(project.root / "datasets" / dataset, {"text": text}) for text in texts]
+    """Return, by job, endpoint, base model, region and prompt of every deployed tuned model in a stack's state."""
+    models: dict[str, dict[str, str]] = {}
+    prompts: dict[str, str] = {}
+    for resource in resources:
+        outputs = resource.get("outputs") or {}
+        if resource.get("delete"):
+            continue
+        name = str(resource["urn"]).rpartition("::")[2]
+        if resource.get("type") == "tunestack:vertex:PipelineJob" and outputs.get("endpoint"):
+            models[name] = {
+                "endpoint": outputs["endpoint"],
+                "base_model": outputs["parameterValues"]["large_model_reference"],
+                "region": outputs["location"],
+            }
+        elif resource.get("type") == BUCKET_OBJECT and name.endswith("-prompt"):
+            prompts[name.removesuffix("-prompt")] = f"gs://{outputs.get('bucket')}/{outputs.get('name')}"
+    for name, model in models.items():
+        model["prompt"] = prompts.get(name, "")
+    return models
 
 
 async def _ask(
-    stack: Any, model: dict[str, Any], prompts: list[str], *, max_output_tokens: int, with_base: bool
+    stack: StackSpec, model: dict[str, str], texts: list[str], *, max_output_tokens: int, with_base: bool
 ) -> list[dict[str, str]]:
-    from tunestack.vertex import open_vertex
+    from tunestack.dataset.serving import ServingPrompt
+    from tunestack.vertex import open_object_store, open_vertex
 
-    async with open_vertex(
-        endpoint=stack.endpoint, access_token="local" if stack.is_local else None
-    ) as vertex:
+    token = "local" if stack.is_local else None
+    async with (
+        open_object_store(endpoint=stack.endpoint, access_token=token) as objects,
+        open_vertex(endpoint=stack.endpoint, access_token=token) as vertex,
+    ):
+        # The prompt that the model was tuned with, not the one that the dataset's folder would render now.
+        prompt = ServingPrompt.from_json(await objects.read(model["prompt"]), model["prompt"])
+        prompts = [prompt.text(text) for text in texts]
         tuned = await vertex.predict(model["endpoint"], prompts, max_output_tokens=max_output_tokens)
         answers = [{"tuned": text} for text in tuned]
         if with_base:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from tunestack.dataset.compile import CompiledDataset, compile_dataset
     from tunestack.dataset.digest import CompiledFile
     from tunestack.dataset.findings import DatasetRefused, Finding
-    from tunestack.dataset.render import render_prompt
     from tunestack.dataset.report import Report, json_report, terminal_report
+    from tunestack.dataset.serving import render_prompt
 
 __all__ = [
     "CompiledDataset",
@@ -38,7 +38,7 @@ _MODULES = {
     "check_files": "check",
     "compile_dataset": "compile",
     "json_report": "report",
-    "render_prompt": "render",
+    "render_prompt": "serving",
     "terminal_report": "report",
 }
 

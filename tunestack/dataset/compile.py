@@ -12,7 +12,7 @@ import contextlib
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ from tunestack.spec.errors import Problem, TunestackError
 if TYPE_CHECKING:
     from tunestack.dataset.examine import Examined, ExaminedPart
 
+PROMPT = "prompt.json"
 _HELD_OUT = "held-out-"
 # The parts of an embedding dataset, and what they are called where every dataset has the same names.
 _EMBEDDING_PARTS = {"train-labels": "train", "test-labels": "validation"}
@@ -50,6 +51,8 @@ class CompiledDataset:
     labels: tuple[str, ...] = ()  # the classes of a classification; none for other tasks
     format: str = "supervised"
     beside: dict[str, CompiledFile] = field(default_factory=dict)
+    # How a model tuned on this is asked (serving.py): no part of what it is tuned on, so not in ``digest``.
+    prompt: CompiledFile | None = None
     # Where the bytes came from does not make them others.
     report: Report = field(default_factory=Report, compare=False)
 
@@ -90,15 +93,17 @@ def compile_dataset(
                 raise DatasetRefused(examined.report)
             written = _write(examined, parts)
             files = _in_buckets(examined) | written
+            prompt = _write_prompt(examined, parts)
             if written:
                 home = output / examined.spec.name
                 home.mkdir(exist_ok=True)
                 final = home / digest_of_parts(files)
                 sync_folder(parts)
-                _put(parts, final, written)
+                _put(parts, final, [*written.values(), *([prompt] if prompt else [])])
                 files |= {
                     part: replace(file, path=final / _file_name(file)) for part, file in written.items()
                 }
+                prompt = replace(prompt, path=final / PROMPT) if prompt else None
     except OSError as error:
         raise _unworkable(error, folder, output) from error
     return CompiledDataset(
@@ -110,6 +115,7 @@ def compile_dataset(
         tuple(examined.spec.labels or ()),
         examined.format,
         {part: files[part] for part in ("queries", "corpus") if part in files},
+        prompt,
         examined.report,
     )
 
@@ -128,6 +134,16 @@ def _write(examined: Examined, folder: Path) -> dict[str, CompiledFile]:
         elif name not in existing:
             files[name] = _write_lines(examined, part, folder / f"{name}.jsonl")
     return files
+
+
+def _write_prompt(examined: Examined, folder: Path) -> CompiledFile | None:
+    from tunestack.dataset.serving import ServingPrompt
+
+    if examined.recipe is None:
+        return None
+    with DigestedFile(folder / PROMPT) as file:
+        file.write(ServingPrompt.of(examined.recipe, PROMPT).as_json())
+        return file.finish()
 
 
 def _write_lines(examined: Examined, part: ExaminedPart, path: Path) -> CompiledFile:
@@ -212,17 +228,17 @@ def _in_buckets(examined: Examined) -> dict[str, CompiledFile]:
     return files
 
 
-def _put(parts: Path, final: Path, files: Mapping[str, CompiledFile]) -> None:
+def _put(parts: Path, final: Path, files: Sequence[CompiledFile]) -> None:
     """Give the folder its name; leave one alone that has it and the very same files."""
     if final.exists():
-        if _intact(final, files.values()):
+        if _intact(final, files):
             return
         remove_aside(final)  # somebody changed what lies under a digest: it is worth nothing
     parts.chmod(0o755)
     try:
         parts.rename(final)
     except OSError:
-        if not _intact(final, files.values()):  # else another compilation of the same content was faster
+        if not _intact(final, files):  # else another compilation of the same content was faster
             raise
     sync_folder(final.parent)
 

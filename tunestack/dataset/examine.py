@@ -97,11 +97,12 @@ class Examined:
 
     ``report`` has the findings, the digests of the sources and the ledger (all parts together, dropped duplicates
     counted). Its statistics are by part as the parts are named here: of `train` and `validation` whoever splits
-    takes them (`measure.Measure`).
+    takes them (`measure.Measure`). ``recipe`` renders the records; none where there are none, or a fault in it.
     """
 
     spec: DatasetSpec
     format: str
+    recipe: Recipe | None = None
     report: Report = field(default_factory=Report)
     parts: dict[str, ExaminedPart] = field(default_factory=dict)
 
@@ -182,6 +183,7 @@ class _Examination:
             self._open_embedding(spec.embedding)
             return
         recipe, faults = load_recipe(self._folder, spec)
+        self._examined.recipe = recipe
         self._asked = recipe.asked() if recipe is not None else ()
         self._examined.report.merge(Report.of(faults))
         self._open(

@@ -1,6 +1,6 @@
 """Records to examples: the templates and columns of `dataset.yaml`, compiled once in each process.
 
-The same templates render the prompt that a tuned model is asked when it is served.
+The same templates render the prompt that a tuned model is asked when it is served: serving.py.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tunestack.dataset.findings import Finding, quoted
 from tunestack.dataset.formats.format import Example, Turn
 from tunestack.dataset.records import Records, Values, turns_of
 from tunestack.dataset.template import PromptTemplate, TemplateFault
-from tunestack.spec.errors import Problem, TunestackError
 
 if TYPE_CHECKING:
     from tunestack.spec.dataset import DatasetSpec
@@ -246,59 +245,6 @@ def load_recipe(folder: Path, spec: DatasetSpec) -> tuple[Recipe | None, list[Fi
         answered=answered,
     )
     return recipe, []
-
-
-def prompt_for(folder: Path, values: str | Mapping[str, Any]) -> Example:
-    """What a tuned model is asked when it is served: turns and context, by the dataset's own templates.
-
-    ``values`` are the columns that these use, turns as lists of {role, content}; or the text alone where they use
-    one column. Raises TunestackError where the dataset or the values do not allow it.
-    """
-    from tunestack.spec.dataset import SPEC_FILE, load_dataset
-
-    spec = load_dataset(folder)
-    recipe, findings = load_recipe(folder, spec)
-    if findings:
-        raise TunestackError(
-            *(Problem(found.code, found.message, found.where, fix=found.fix) for found in findings)
-        )
-    where = str(folder / (spec.template or SPEC_FILE))
-    if recipe is None:
-        message = "the dataset has no template: its lines are finished"
-        raise TunestackError(Problem("template-error", message, where, fix="ask with the prompt itself"))
-    needed = recipe.asked()
-    if isinstance(values, str):
-        if len(needed) != 1:
-            raise TunestackError(
-                Problem("columns", "one text is not enough", where, "one text", ", ".join(needed))
-            )
-        turn = {"role": "user", "author": "user", "content": values}
-        values = {needed[0]: [turn] if spec.columns[needed[0]] == "messages" else values}
-    if missing := [column for column in needed if column not in values]:
-        raise TunestackError(Problem("columns", f"the prompt needs {', '.join(missing)}", where))
-    asking = replace(
-        recipe, output_text=None, candidate_0=None, candidate_1=None, choice=None, answered=False
-    )
-    try:
-        return asking.renderer().render(dict(values))
-    except TemplateFault as fault:
-        raise TunestackError(
-            Problem("template-error", fault.message, f"{fault.file}:{fault.line}", fix=fault.fix)
-        ) from None
-
-
-def render_prompt(folder: Path, values: str | Mapping[str, Any]) -> str:
-    """The prompt for a new text, where the prompt is one text and has no context: see prompt_for.
-
-    Raises TunestackError as prompt_for, and where the prompt is more than one text.
-    """
-    example = prompt_for(folder, values)
-    if example.context is not None or len(example.turns) != 1:
-        message = "the prompt is a conversation, not one text"
-        raise TunestackError(
-            Problem("columns", message, str(folder), fix="ask with its turns and its context")
-        )
-    return example.turns[0].text
 
 
 def _reason(file: str, error: OSError | UnicodeDecodeError) -> str:

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 # Bytes that are in memory and that a broken connection costs; the library goes on after the last whole piece.
 _PIECE_BYTES = 8 << 20
-_CONTENT_TYPES = {".jsonl": "application/jsonl", ".tsv": "text/tab-separated-values"}
+CONTENT_TYPES = {  # by suffix
+    ".jsonl": "application/jsonl",
+    ".tsv": "text/tab-separated-values",
+    ".json": "application/json",
+}
 
 
 def object_name(dataset: str, part: str, digest: str, suffix: str = ".jsonl") -> str:
@@ -63,6 +67,7 @@ def upload_dataset(
         validation=files.get("validation"),
         held_out={name: files[f"held-out-{name}"] for name in compiled.held_out},
         beside={name: files[name] for name in compiled.beside},
+        prompt=uploaded("prompt", compiled.prompt) if compiled.prompt is not None else None,
     )
 
 
@@ -75,7 +80,7 @@ def _uploaded(bucket: storage.Bucket, name: str, file: CompiledFile) -> storage.
             blob = bucket.blob(name, chunk_size=_PIECE_BYTES)
             blob.crc32c = file.crc32c  # Cloud Storage refuses bytes that are others
             assert file.path is not None  # noqa: S101 - the caller uploads what lies here
-            content_type = _CONTENT_TYPES[file.path.suffix]
+            content_type = CONTENT_TYPES[file.path.suffix]
             try:
                 blob.upload_from_filename(
                     str(file.path), content_type=content_type, if_generation_match=0, checksum=None

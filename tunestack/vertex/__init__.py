@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tunestack.vertex.client import VertexClient
+    from tunestack.vertex.storage import ObjectStore
 
 
 @asynccontextmanager
@@ -22,3 +23,16 @@ async def open_vertex(
 
     async with Transport(token_source(endpoint, access_token)) as transport:
         yield VertexClient(transport, endpoint=endpoint)
+
+
+@asynccontextmanager
+async def open_object_store(
+    *, endpoint: str | None = None, access_token: str | None = None
+) -> AsyncIterator[ObjectStore]:
+    """As open_vertex, for small objects of Cloud Storage; ``endpoint`` is where both are served."""
+    from tunestack.vertex.credentials import token_source
+    from tunestack.vertex.storage import ObjectStore
+    from tunestack.vertex.transport import Transport
+
+    async with Transport(token_source(endpoint, access_token)) as transport:
+        yield ObjectStore(transport, endpoint=endpoint)

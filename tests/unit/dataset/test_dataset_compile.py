@@ -101,7 +101,7 @@ def lines(path: Path) -> Rows:
 def test_a_classification_set_becomes_prompts_and_targets(classification: Path, tmp_path: Path) -> None:
     compiled = compile_dataset(classification, tmp_path / "out")
     home = tmp_path / "out" / "weather" / compiled.digest
-    assert sorted(tree(home)) == ["held-out-plain.jsonl", "train.jsonl", "validation.jsonl"]
+    assert sorted(tree(home)) == ["held-out-plain.jsonl", "prompt.json", "train.jsonl", "validation.jsonl"]
     assert compiled.validation is not None
     assert (compiled.train.rows, compiled.validation.rows, compiled.held_out["plain"].rows) == (16, 4, 1)
     assert lines(compiled.held_out["plain"].path) == [

@@ -17,7 +17,8 @@ from tunestack.dataset.explain import explain, offset_of
 from tunestack.dataset.formats import FORMATS
 from tunestack.dataset.formats.format import Example, Turn, encode
 from tunestack.dataset.records import Records
-from tunestack.dataset.render import Recipe, Renderer, TemplateText, load_recipe, prompt_for
+from tunestack.dataset.render import Recipe, Renderer, TemplateText, load_recipe
+from tunestack.dataset.serving import serving_prompt
 from tunestack.dataset.template import TemplateFault
 from tunestack.spec.dataset import load_dataset
 from tunestack.spec.errors import TunestackError
@@ -288,17 +289,17 @@ def test_a_conversation_is_served_with_its_turns_and_its_context(tmp_path: Path)
         'format: chat\ncolumns: {turns: messages, mood: string}\ncontext: "Be {{ mood }}."\nmessages: turns\n'
     )
     dataset(tmp_path, body)
-    example = prompt_for(tmp_path, {"mood": "kind", "turns": [{"role": "user", "content": "Hi."}]})
+    example = serving_prompt(tmp_path).render({"mood": "kind", "turns": [{"role": "user", "content": "Hi."}]})
     assert example == Example((Turn("user", "Hi."),), "Be kind.")
     with pytest.raises(TunestackError, match="one text is not enough"):
-        prompt_for(tmp_path, "Hi.")
+        serving_prompt(tmp_path).render("Hi.")
     with pytest.raises(TunestackError, match="a conversation, not one text"):
         render_prompt(tmp_path, {"mood": "kind", "turns": [{"role": "user", "content": "Hi."}]})
 
 
 def test_a_bare_text_is_the_user_s_turn(tmp_path: Path) -> None:
     dataset(tmp_path, "format: chat\ncolumns: {turns: messages}\nmessages: turns\n")
-    assert prompt_for(tmp_path, "Hi.") == Example((Turn("user", "Hi."),))
+    assert serving_prompt(tmp_path).render("Hi.") == Example((Turn("user", "Hi."),))
     assert render_prompt(tmp_path, "Hi.") == "Hi."
 
 
