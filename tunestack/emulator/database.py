@@ -59,9 +59,16 @@ CREATE TABLE submission (
     labels BLOB NOT NULL
 );
 """
-_VERSIONS = (_FIRST, _SUBMISSIONS)
+# A model's row was its only version; labels stay with the model, which all versions share.
+_MODEL_VERSIONS = """
+INSERT INTO resource
+    SELECT name || '@1', 'modelVersions', name, sequence,
+        CAST(json_set(json_remove(CAST(body AS TEXT), '$.labels'), '$.name', name || '@1') AS BLOB)
+    FROM resource WHERE collection = 'models';
+"""
+VERSIONS = (_FIRST, _SUBMISSIONS, _MODEL_VERSIONS)
 """What each version added to the one before: a new file runs through all, an older one through the rest."""
-SCHEMA_VERSION = len(_VERSIONS)
+SCHEMA_VERSION = len(VERSIONS)
 _REQUESTS_KEPT = 50_000
 
 
@@ -79,7 +86,7 @@ class Database:
             raise newer_database(path, version)
         if version < SCHEMA_VERSION:
             with self.transaction():
-                for tables in _VERSIONS[version:]:
+                for tables in VERSIONS[version:]:
                     for statement in tables.split(";\n"):
                         if statement.strip():
                             self._connection.execute(statement)

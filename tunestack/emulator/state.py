@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -162,6 +163,7 @@ class State:
         self.policies = Policies(self.database)
         self.faults = Faults()
         self.operation_polls = 0  # how often an operation is seen unfinished before it is done
+        self.answered: Counter[str] = Counter()  # predictions by endpoint, which its traffic split goes by
         self.started_at = self.now()
         self.runner = Runner(self)
         self.worker = PredictWorker(options)

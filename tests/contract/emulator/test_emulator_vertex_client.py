@@ -330,6 +330,7 @@ def test_a_model_that_was_uploaded_by_hand_can_be_served(emulator, tuned):
     endpoints.deploy_model(
         endpoint=endpoint.name,
         deployed_model=aiplatform_v1.DeployedModel(model=uploaded.model, shared_resources="x"),
+        traffic_split={"0": 100},
     ).result()
     bucket.delete(force=True)
     answer = client(emulator, aiplatform_v1.PredictionServiceClient).predict(

@@ -16,6 +16,7 @@ from tunestack.emulator.jobs.pipeline_run import PipelineRun
 from tunestack.emulator.jobs.states import TaskFailed
 from tunestack.emulator.jobs.training import train
 from tunestack.emulator.jobs.tuned_model import put_on_endpoint, register
+from tunestack.emulator.services.model_registry import adapter_of_objects
 
 Json = dict[str, Any]
 
@@ -99,17 +100,14 @@ async def upload_llm_model(run: PipelineRun) -> Json:
         "google-vertex-llm-tuning-job-id": run.identifier[:63],
         "tune-type": "sft",
     }
-    register(
-        run.state,
-        name,
-        {
-            "displayName": parameters["model_display_name"],
-            "labels": labels,
-            "artifactUri": f"{run.output_uri}/tune/adapter",
-            "pipelineJob": run.name,
-        },
-        base,
-    )
+    artifact_uri = f"{run.output_uri}/tune/adapter"
+    model = {
+        "displayName": parameters["model_display_name"],
+        "labels": labels,
+        "artifactUri": artifact_uri,
+        "pipelineJob": run.name,
+    }
+    register(run, name, model, base, adapter_of_objects(run.state, artifact_uri))
     return {"output:model_resource_name": name}
 
 

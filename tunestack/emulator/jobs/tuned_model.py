@@ -7,39 +7,36 @@ from typing import TYPE_CHECKING, Any
 
 from tunestack.emulator.jobs.files import json_file
 from tunestack.emulator.jobs.run import Run
+from tunestack.emulator.services.model_registry import Adapter, create_version, model_row
 from tunestack.emulator.services.vertex_endpoints import create_endpoint, deploy
-from tunestack.emulator.services.vertex_models import copy_adapter, create_model, keep_adapter
 
 if TYPE_CHECKING:
-    from tunestack.emulator.state import State
+    pass
 
 Json = dict[str, Any]
 
 
-def register(state: State, name: str, model: Json, base: str, adapter: Path | None = None) -> None:
-    """Register ``model`` under ``name``, saying which model played ``base``. Done twice it changes nothing.
+def register(run: Run, model_name: str, model: Json, base: str, adapter: Adapter | None) -> str:
+    """Register ``model`` as the next version under ``model_name``, saying which model played ``base``.
 
-    Its adapter is at its ``artifactUri``, or in the folder ``adapter``.
+    Its name with the version. Done twice it changes nothing.
     """
-    if state.rows.find(name) is not None:
-        return
+    if made := run.notes.get("model"):
+        return str(made)
+    state = run.state
     player = _player(state.options.base_model)
     description = f"Simulated: tuned in the tunestack emulator, where {base} is played by {player}."
-    if adapter:
-        copy_adapter(state, name, adapter)
-    else:
-        keep_adapter(state, name, model.get("artifactUri", ""))
-    create_model(
-        state,
-        name,
-        {
-            **model,
-            "description": " ".join(filter(None, (model.get("description", ""), description))),
-            "modelSourceInfo": {"sourceType": "GENIE"},
-            "baseModelSource": {"genieSource": {"baseModelUri": ""}},
-            "metadata": {"simulated": True, "baseModel": base, "playedBy": player},
-        },
-    )
+    body = {
+        **model,
+        "description": " ".join(filter(None, (model.get("description", ""), description))),
+        "modelSourceInfo": {"sourceType": "GENIE"},
+        "baseModelSource": {"genieSource": {"baseModelUri": ""}},
+        "metadata": {"simulated": True, "baseModel": base, "playedBy": player},
+    }
+    with state.database.transaction():
+        name = str(create_version(state, model_name, body, adapter)["name"])
+        run.note(model=name)
+    return name
 
 
 def put_on_endpoint(run: Run, model: str, resources: Json) -> str:
@@ -47,12 +44,12 @@ def put_on_endpoint(run: Run, model: str, resources: Json) -> str:
     state, notes = run.state, run.notes
     name = f"{model.partition('/models/')[0]}/endpoints/{notes['endpointId']}"
     with state.database.transaction():
-        row = state.rows.get(model)
+        row = model_row(state, model)
         if state.rows.find(name) is None:
             endpoint = {"displayName": row["displayName"], "labels": row.get("labels", {})}
             create_endpoint(state, name, endpoint)
         if not state.rows.get(name).get("deployedModels"):
-            deploy(state, name, {"id": notes["deployedModelId"], "model": model, **resources}, None)
+            deploy(state, name, {"id": notes["deployedModelId"], "model": model, **resources}, {"0": 100})
     return name
 
 

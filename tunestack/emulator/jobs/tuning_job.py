@@ -14,6 +14,7 @@ from tunestack.emulator.jobs.run import Run
 from tunestack.emulator.jobs.states import JOB_STATES, TaskFailed
 from tunestack.emulator.jobs.training import train
 from tunestack.emulator.jobs.tuned_model import put_on_endpoint, register
+from tunestack.emulator.services.model_registry import adapter_of_folder, model_row
 
 if TYPE_CHECKING:
     from tunestack.emulator.state import State
@@ -114,30 +115,34 @@ class TuningJob:
 
 def _publish(run: Run, adapter: str) -> Json:
     """The tuned model and its endpoint."""
-    row, notes = run.row, run.notes
-    base = base_model_of(run.state, row)
-    name = f"{run.parent}/models/{notes['modelId']}"
+    row = run.row
+    base = row.get("baseModel") or row["preTunedModel"].get("baseModel", "an unknown model")
     labels = {
         **row.get("labels", {}),
         "google-vertex-llm-tuning-base-model-id": base.rpartition("/")[2].replace("@", "-").replace(".", "-"),
         "google-vertex-llm-tuning-job-id": run.identifier,
         "tune-type": "dpo" if "preferenceOptimizationSpec" in row else "sft",
     }
-    model = {"displayName": row.get("tunedModelDisplayName") or f"tuned-{run.identifier}", "labels": labels}
+    name, display_name = _target(run, row)
+    model = {"displayName": display_name, "labels": labels}
     for key in ("encryptionSpec", "description"):
         if key in row:
             model[key] = row[key]
-    register(run.state, name, model, base, Path(adapter) if adapter else None)
-    endpoint = put_on_endpoint(run, name, {})
-    return {"model": f"{name}@1", "endpoint": endpoint}
+    version = register(run, name, model, base, adapter_of_folder(Path(adapter) if adapter else None))
+    return {"model": version, "endpoint": put_on_endpoint(run, version, {})}
 
 
-def base_model_of(state: State, row: Json) -> str:
-    """The base model of a tuning job, also of one that goes on from a tuned model."""
+def _target(run: Run, row: Json) -> tuple[str, str]:
+    """Name and display name of the model that a tuning adds to.
+
+    Going on from a tuned model under its display name makes that model's next version, under another a new model.
+    """
+    wanted = row.get("tunedModelDisplayName", "")
     if "preTunedModel" in row:
-        model = state.rows.find(row["preTunedModel"].get("tunedModelName", "").partition("@")[0]) or {}
-        return str(model.get("metadata", {}).get("baseModel", "an unknown model"))
-    return str(row.get("baseModel", ""))
+        former = model_row(run.state, row["preTunedModel"]["tunedModelName"])
+        if wanted in ("", former["displayName"]):
+            return former["name"].partition("@")[0], former["displayName"]
+    return f"{run.parent}/models/{run.notes['modelId']}", wanted or f"tuned-{run.identifier}"
 
 
 def _spec_of(row: Json) -> str:

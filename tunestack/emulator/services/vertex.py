@@ -27,15 +27,22 @@ def named_row(call: Call, parameter: str = "name") -> Json:
 
 
 def list_rows(call: Call, collection: str, field: str | None = None) -> Json:
-    """``filter``, ``orderBy``, ``pageSize``, ``pageToken`` over a collection; newest first unless ordered."""
+    """A page of a collection; newest first unless ordered."""
+    return listed(
+        call, call.state.rows.list(collection, call.parent(), newest_first=True), field or collection
+    )
+
+
+def listed(call: Call, rows: list[Json], field: str) -> Json:
+    """``filter``, ``orderBy``, ``pageSize``, ``pageToken`` over ``rows``."""
     query = call.query
     keep = list_filter.parse(query.get("filter", ""))
-    rows = [row for row in call.state.rows.list(collection, call.parent(), newest_first=True) if keep(row)]
+    rows = [row for row in rows if keep(row)]
     for term in reversed([term.split() for term in query.get("orderBy", "").split(",") if term.strip()]):
         key = camel(term[0])
         rows.sort(key=lambda row, key=key: str(row.get(key, "")), reverse=term[1:] == ["desc"])  # type: ignore[misc]
     rows, token = page(rows, query.get("pageSize"), query.get("pageToken"), default=100)
-    body: Json = {field or collection: rows} if rows else {}
+    body: Json = {field: rows} if rows else {}
     return {**body, "nextPageToken": token} if token else body
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from tunestack.emulator.call import Call, implements
 from tunestack.emulator.errors import failed_precondition, invalid
+from tunestack.emulator.schema import apply_mask
+from tunestack.emulator.services.model_registry import adapter_folder, version_row
 from tunestack.emulator.services.text_prediction import predict_text
 from tunestack.emulator.services.vertex import (
     check_labels,
@@ -17,12 +19,13 @@ from tunestack.emulator.services.vertex import (
     patched_row,
     with_etag,
 )
-from tunestack.emulator.services.vertex_models import adapter_folder, model_row
 from tunestack.emulator.state import State
 
 Json = dict[str, Any]
 
 ENDPOINTS = "endpoints"
+
+_RESOURCES = ("automaticResources", "dedicatedResources", "fullFineTunedResources", "sharedResources")
 
 
 def create_endpoint(state: State, name: str, endpoint: Json) -> Json:
@@ -33,9 +36,13 @@ def create_endpoint(state: State, name: str, endpoint: Json) -> Json:
 
 
 def deploy(state: State, endpoint_name: str, deployed: Json, traffic: Json | None) -> Json:
-    """Put a model on an endpoint; the deployed model as it is then. Both rows know of each other."""
+    """Put a model on an endpoint; the deployed model as it is then. Both rows know of each other.
+
+    ``traffic`` is the whole new split, ``0`` standing for the model; without it the split stays as it is, and the
+    model gets no requests (DeployModelRequest.traffic_split).
+    """
     endpoint = state.rows.get(endpoint_name)
-    model = model_row(state, deployed["model"])
+    model = version_row(state, deployed["model"])
     if location_of(model["name"]) != location_of(endpoint_name):
         raise invalid(f"{model['name']} and {endpoint_name} are not in the same location.")
     identifier = deployed.get("id") or str(state.new_id())
@@ -45,19 +52,20 @@ def deploy(state: State, endpoint_name: str, deployed: Json, traffic: Json | Non
     deployed = {
         **deployed,
         "id": identifier,
-        "model": model["name"],
+        "model": model["name"].partition("@")[0],
         "modelVersionId": model["versionId"],
         "displayName": deployed.get("displayName") or model["displayName"],
         "createTime": state.now(),
     }
-    split = {identifier if key == "0" else key: share for key, share in (traffic or {}).items()}
-    if not split:
-        split = endpoint.get("trafficSplit") or {identifier: 100}
+    if len([key for key in _RESOURCES if key in deployed]) > 1:
+        raise invalid(f"Only one of {', '.join(_RESOURCES)} may be set.", [("deployed_model", "")])
     endpoint["deployedModels"] = [*present, deployed]
-    endpoint["trafficSplit"] = _checked_split(split, endpoint["deployedModels"])
+    if traffic:
+        split = {identifier if key == "0" else key: share for key, share in traffic.items()}
+        endpoint["trafficSplit"] = _checked_split(split, endpoint["deployedModels"])
     state.rows.put(endpoint_name, with_etag({**endpoint, "updateTime": state.now()}))
     places = [*model.get("deployedModels", []), {"endpoint": endpoint_name, "deployedModelId": identifier}]
-    state.rows.put(model["name"], with_etag({**model, "deployedModels": places}))
+    state.rows.put(model["name"], {**model, "deployedModels": places})
     return deployed
 
 
@@ -131,13 +139,29 @@ def undeploy_model(call: Call) -> Json:
     if left:
         changed |= {"deployedModels": left, "trafficSplit": _checked_split(split, left)}
     state.rows.put(endpoint["name"], with_etag({**changed, "updateTime": state.now()}))
-    model = state.rows.find(gone["model"])
+    model = state.rows.find(f"{gone['model']}@{gone['modelVersionId']}")
     if model:
         model["deployedModels"] = [
             place for place in model.get("deployedModels", []) if place["deployedModelId"] != identifier
         ]
-        state.rows.put(model["name"], with_etag(model))
+        state.rows.put(model["name"], model)
     return finished_operation(call, endpoint["name"], "UndeployModel", {}, "UndeployModelResponse")
+
+
+@implements("aiplatform.projects.locations.endpoints.mutateDeployedModel")
+def mutate_deployed_model(call: Call) -> Json:
+    endpoint = named_row(call, "endpoint")
+    sent = call.body["deployedModel"]
+    for index, item in enumerate(endpoint.get("deployedModels", [])):
+        if item["id"] == sent.get("id"):
+            changed = apply_mask(item, sent, call.body["updateMask"])
+            endpoint["deployedModels"][index] = changed
+            call.state.rows.put(endpoint["name"], with_etag({**endpoint, "updateTime": call.state.now()}))
+            response = {"deployedModel": changed}
+            return finished_operation(
+                call, endpoint["name"], "MutateDeployedModel", response, "MutateDeployedModelResponse"
+            )
+    raise invalid(f"{endpoint['name']} has no deployed model {sent.get('id')}.")
 
 
 @implements("aiplatform.projects.locations.endpoints.predict")
@@ -146,21 +170,31 @@ async def predict(call: Call) -> Json:
     split: dict[str, int] = endpoint.get("trafficSplit", {})
     if not split:
         raise failed_precondition(f"{endpoint['name']} has no deployed model.")
-    # Google spreads requests by share; here the largest share answers, so that answers are repeatable.
-    chosen = max(split, key=lambda identifier: (split[identifier], identifier))
-    deployed = next(item for item in endpoint["deployedModels"] if item["id"] == chosen)
-    model = model_row(call.state, deployed["model"])
-    adapter = adapter_folder(call.state, model)
+    deployed = _next(call.state, endpoint)
+    model = version_row(call.state, f"{deployed['model']}@{deployed['modelVersionId']}")
+    adapter = adapter_folder(call.state, model["name"])
     if adapter is None:
         raise failed_precondition(f"{model['name']} has no adapter that the emulator could serve.")
     answer = await predict_text(call.state, call.body, adapter)
     return {
         **answer,
-        "deployedModelId": chosen,
-        "model": model["name"],
+        "deployedModelId": deployed["id"],
+        "model": deployed["model"],
         "modelDisplayName": model["displayName"],
         "modelVersionId": model["versionId"],
     }
+
+
+def _next(state: State, endpoint: Json) -> Json:
+    """The deployed model that answers next. Of 100 requests in a row each model gets exactly its share, mixed."""
+    state.answered[endpoint["name"]] += 1
+    # 61 has no factor in common with 100: every residue comes once in 100 turns.
+    turn = state.answered[endpoint["name"]] * 61 % 100
+    for identifier, share in sorted(endpoint["trafficSplit"].items()):
+        turn -= share
+        if turn < 0:
+            return next(dict(item) for item in endpoint["deployedModels"] if item["id"] == identifier)
+    raise failed_precondition(f"{endpoint['name']} has no deployed model.")
 
 
 def _checked_split(split: dict[str, int], deployed: list[Json]) -> dict[str, int]:

@@ -1,125 +1,66 @@
-"""Vertex AI: the Model Registry (aiplatform.v1, v1beta1)."""
+"""Vertex AI: the Model Registry (aiplatform.v1, v1beta1). Its rows and rules: model_registry."""
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
+import re
 from typing import Any
 
 from tunestack.emulator.call import Call, implements
-from tunestack.emulator.errors import ApiError, failed_precondition, not_found
-from tunestack.emulator.services.storage import parse_gs_uri
-from tunestack.emulator.services.storage_objects import read
-from tunestack.emulator.services.vertex import (
-    check_labels,
-    finished_operation,
-    list_rows,
-    patched_row,
-    with_etag,
+from tunestack.emulator.errors import ApiError, already_exists, failed_precondition, invalid
+from tunestack.emulator.schema import apply_mask, camel
+from tunestack.emulator.services.model_registry import (
+    DEFAULT,
+    MODELS,
+    adapter_folder,
+    adapter_of_folder,
+    adapter_of_objects,
+    check_aliases,
+    create_version,
+    model_row,
+    remove_version,
+    set_aliases,
+    version_row,
+    versions,
+    view,
 )
-from tunestack.emulator.state import State
+from tunestack.emulator.services.vertex import check_labels, finished_operation, listed
 
 Json = dict[str, Any]
 
-MODELS = "models"
-
-
-def model_row(state: State, name: str) -> Json:
-    """The model that ``…/models/M``, ``…@1`` or ``…@default`` names."""
-    bare, _, version = state.projects.canonical(name).partition("@")
-    row = state.rows.get(bare)
-    if version and version != row["versionId"] and version not in row["versionAliases"]:
-        raise not_found(f"{bare}@{version} is not found.")
-    return row
-
-
-def create_model(state: State, name: str, model: Json) -> Json:
-    """Register ``model`` under ``name``: what was given, plus what the registry sets."""
-    now = state.now()
-    row = with_etag(
-        {
-            **model,
-            "name": name,
-            "versionId": "1",
-            "versionAliases": model.get("versionAliases") or ["default"],
-            "createTime": now,
-            "updateTime": now,
-            "versionCreateTime": now,
-            "versionUpdateTime": now,
-            "supportedDeploymentResourcesTypes": [
-                "SHARED_RESOURCES",
-                "AUTOMATIC_RESOURCES",
-                "DEDICATED_RESOURCES",
-            ],
-        }
-    )
-    return state.rows.create(MODELS, name.rpartition("/models/")[0], name, row)
-
-
-def adapter_folder(state: State, model: Json) -> Path | None:
-    """The adapter that the registry holds for a model, if its artifacts were one."""
-    folder = _folder(state, model["name"]) / "adapter"
-    return folder if folder.is_dir() else None
-
-
-def keep_adapter(state: State, name: str, artifact_uri: str) -> None:
-    """Copy the adapter at ``artifact_uri`` (gs://…/) into the registry, which then owns it, as Vertex does.
-
-    Written aside and renamed; done twice it changes nothing.
-    """
-    folder = _folder(state, name)
-    if (folder / "adapter").is_dir() or not artifact_uri.startswith("gs://"):
-        return
-    bucket, prefix = parse_gs_uri(artifact_uri)
-    prefix = prefix.rstrip("/") + "/"
-    rows = state.database.execute(
-        "SELECT name FROM object WHERE bucket = ? AND live AND name >= ? AND name < ?",
-        bucket,
-        prefix,
-        prefix + "\U0010ffff",
-    )
-    if not rows:
-        return
-    aside = folder / "adapter.aside"
-    shutil.rmtree(aside, ignore_errors=True)
-    for (object_name,) in rows:
-        target = aside / object_name.removeprefix(prefix)
-        if not target.resolve().is_relative_to(aside.resolve()):
-            raise failed_precondition(f"{object_name} leads out of its folder")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(read(state, bucket, object_name))
-    aside.rename(folder / "adapter")
-
-
-def copy_adapter(state: State, name: str, source: Path) -> None:
-    """Copy the adapter in a folder into the registry. Written aside and renamed; done twice it changes nothing."""
-    folder = _folder(state, name)
-    if (folder / "adapter").is_dir() or not source.is_dir():
-        return
-    aside = folder / "adapter.aside"
-    shutil.rmtree(aside, ignore_errors=True)
-    shutil.copytree(source, aside)
-    aside.rename(folder / "adapter")
-
-
-def _folder(state: State, name: str) -> Path:
-    return state.options.data / "models" / name.rpartition("/")[2]
+_SHARED = {"displayName", "description", "labels"}
+_OF_VERSION = {"versionDescription", "labels", "defaultCheckpointId"}
 
 
 @implements("aiplatform.projects.locations.models.upload")
 def upload(call: Call) -> Json:
-    if call.body.get("parentModel"):
-        raise ApiError(
-            "UNIMPLEMENTED", f"{call.method.id} with parentModel is not implemented by the tunestack emulator"
-        )
-    state = call.state
-    model = call.body.get("model", {})
+    state, model = call.state, call.body["model"]
     check_labels(model.get("labels", {}))
-    name = f"{call.parent()}/{MODELS}/{call.body.get('modelId') or state.new_id()}"
-    row = create_model(state, name, model)
-    keep_adapter(state, name, model.get("artifactUri", ""))
-    response = {"model": row["name"], "modelVersionId": row["versionId"]}
-    return finished_operation(call, name, "UploadModel", response, "UploadModelResponse")
+    name = _target(call)
+    row = create_version(state, name, model, adapter_of_objects(state, model.get("artifactUri", "")))
+    return finished_operation(call, name, "UploadModel", _named(row), "UploadModelResponse")
+
+
+@implements("aiplatform.projects.locations.models.copy")
+def copy(call: Call) -> Json:
+    """Into the region of the request; the copy owns its adapter."""
+    state = call.state
+    source = version_row(state, call.body["sourceModel"])
+    if source["name"].split("/")[1] != call.parent().split("/")[1]:
+        raise invalid(f"{source['name']} is not in the same project as {call.parent()}.")
+    name = _target(call)
+    row = {
+        key: value
+        for key, value in view(state, source).items()
+        if key not in ("versionAliases", "deployedModels", "etag")
+    }
+    row |= {
+        "originalModelInfo": {"model": source["name"]},
+        "modelSourceInfo": {**row.get("modelSourceInfo", {}), "copy": True},
+    }
+    if "encryptionSpec" in call.body:
+        row["encryptionSpec"] = call.body["encryptionSpec"]
+    made = create_version(state, name, row, adapter_of_folder(adapter_folder(state, source["name"])))
+    return finished_operation(call, name, "CopyModel", _named(made), "CopyModelResponse")
 
 
 @implements("aiplatform.projects.locations.models.get")
@@ -129,27 +70,110 @@ def get(call: Call) -> Json:
 
 @implements("aiplatform.projects.locations.models.list")
 def list_models(call: Call) -> Json:
-    return list_rows(call, MODELS)
+    rows = call.state.rows.list(MODELS, call.parent(), newest_first=True)
+    return listed(call, [model_row(call.state, row["name"]) for row in rows], MODELS)
 
 
 @implements("aiplatform.projects.locations.models.listVersions")
 def list_versions(call: Call) -> Json:
-    return {"models": [model_row(call.state, call.path["name"])]}
+    model = version_row(call.state, call.path["name"])["name"].partition("@")[0]
+    return listed(call, [view(call.state, row) for row in versions(call.state, model)], MODELS)
+
+
+@implements("aiplatform.projects.locations.models.listCheckpoints")
+def list_checkpoints(call: Call) -> Json:
+    return {"checkpoints": version_row(call.state, call.path["name"]).get("checkpoints", [])}
+
+
+@implements("aiplatform.projects.locations.models.mergeVersionAliases")
+def merge_version_aliases(call: Call) -> Json:
+    name = call.path["name"]
+    if "@" not in name:
+        raise invalid(f"{name} names no version: it ends in @ and a version id or alias.", [("name", "")])
+    row = version_row(call.state, name)
+    set_aliases(call.state, row["name"], check_aliases(call.body["versionAliases"]))
+    return view(call.state, call.state.rows.get(row["name"]))
 
 
 @implements("aiplatform.projects.locations.models.patch")
 def patch(call: Call) -> Json:
-    call.path["name"] = model_row(call.state, call.path["name"])["name"]
-    return patched_row(call, immutable=("artifactUri", "containerSpec", "encryptionSpec", "metadata"))
+    """With ``@`` in the name it changes a version, without it what all versions share; never both."""
+    state, now = call.state, call.state.now()
+    row = version_row(state, call.path["name"])
+    bare, at, wanted = call.path["name"].partition("@")
+    one = bool(at) and wanted != "-"
+    before = view(state, row)
+    sent = call.body.pop("etag", None)
+    if sent and sent != before["etag"]:
+        raise ApiError("ABORTED", f"The etag of {row['name']} is {before['etag']}, not {sent}.")
+    mask = call.query.get("updateMask")
+    if mask is None:
+        raise invalid("Required field is not set: update_mask")
+    tops = {camel(path.strip().partition(".")[0]) for path in mask.split(",")}
+    if wrong := sorted(tops - (_OF_VERSION if one else _SHARED | {"defaultCheckpointId"})):
+        what = f"a version ({row['name']})" if one else f"a model ({bare})"
+        raise invalid(f"{', '.join(wrong)} cannot be updated on {what}.", [(key, "") for key in wrong])
+    check_labels(call.body.get("labels", {}))
+    if one or tops == {"defaultCheckpointId"}:
+        state.rows.put(row["name"], {**apply_mask(row, call.body, mask), "versionUpdateTime": now})
+    else:
+        model = state.rows.get(row["name"].partition("@")[0])
+        state.rows.put(model["name"], apply_mask(model, call.body, mask))
+        for other in versions(state, model["name"]):
+            names = ",".join(path for path in mask.split(",") if not path.strip().startswith("labels"))
+            changed = apply_mask(other, call.body, names) if names else other
+            state.rows.put(other["name"], {**changed, "updateTime": now})
+    return model_row(state, call.path["name"])
+
+
+@implements("aiplatform.projects.locations.models.deleteVersion")
+def delete_version(call: Call) -> Json:
+    state, name = call.state, call.path["name"]
+    if "@" not in name:
+        raise invalid(f"{name} names no version: it ends in @ and a version id or alias.", [("name", "")])
+    row = version_row(state, name)
+    model = row["name"].partition("@")[0]
+    if len(versions(state, model)) == 1:
+        raise failed_precondition(
+            f"{row['name']} is the only version of its model: delete the model instead."
+        )
+    if DEFAULT in row["versionAliases"]:
+        raise failed_precondition(f"{row['name']} is the default version: give `default` to another first.")
+    remove_version(state, row)
+    return finished_operation(call, model, "Delete", None)
 
 
 @implements("aiplatform.projects.locations.models.delete")
 def delete(call: Call) -> Json:
     state = call.state
-    row = model_row(state, call.path["name"])
-    endpoints = ", ".join(deployed["endpoint"] for deployed in row.get("deployedModels", []))
-    if endpoints:
-        raise failed_precondition(f"{row['name']} is deployed at {endpoints}: undeploy it first.")
-    state.rows.delete(row["name"])
-    state.database.after_commit(lambda: shutil.rmtree(_folder(state, row["name"]), ignore_errors=True))
-    return finished_operation(call, row["name"], "Delete", None)
+    model = version_row(state, call.path["name"])["name"].partition("@")[0]
+    for row in versions(state, model):
+        remove_version(state, row)
+    state.rows.delete(model)
+    return finished_operation(call, model, "Delete", None)
+
+
+def _target(call: Call) -> str:
+    """The model that an upload or a copy goes to: a new one, or the one that ``parentModel`` names."""
+    state, body = call.state, call.body
+    if body.get("parentModel"):
+        if body.get("modelId"):
+            raise invalid("Only one of model_id and parent_model may be set.", [("parent_model", "")])
+        name = str(version_row(state, body["parentModel"])["name"].partition("@")[0])
+        if name.rpartition("/models/")[0] != call.parent():
+            raise invalid(f"{name} is not in {call.parent()}.", [("parent_model", "")])
+        return name
+    identifier = body.get("modelId") or str(state.new_id())
+    if body.get("modelId") and not re.fullmatch(r"[a-z_][a-z0-9_-]{0,62}", identifier):
+        raise invalid(
+            f'Invalid model ID "{identifier}": [a-z0-9_-], neither a digit nor - first, at most 63.',
+            [("model_id", "")],
+        )
+    name = f"{call.parent()}/{MODELS}/{identifier}"
+    if state.rows.find(name) is not None:
+        raise already_exists(f"{name} already exists.")
+    return name
+
+
+def _named(row: Json) -> Json:
+    return {"model": row["name"].partition("@")[0], "modelVersionId": row["versionId"]}

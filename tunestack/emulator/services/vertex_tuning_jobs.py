@@ -7,9 +7,9 @@ from typing import Any
 
 from tunestack.emulator.call import Call, implements
 from tunestack.emulator.errors import invalid
+from tunestack.emulator.services.model_registry import model_row
 from tunestack.emulator.services.vertex import location_of
 from tunestack.emulator.services.vertex_jobs import submit
-from tunestack.emulator.services.vertex_models import model_row
 
 Json = dict[str, Any]
 
