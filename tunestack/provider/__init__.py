@@ -1,5 +1,4 @@
-"""The Pulumi provider of tuning jobs, and its typed resources for programs: Provider,
-PipelineJob, TuningJob, CustomJob, Evaluation.
+"""The Pulumi provider of tuning jobs and tuned models, and its typed resources for programs.
 
 The resources are imported at first use: they need pulumi, which the rest of the package does not.
 """
@@ -9,9 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tunestack.provider.program import CustomJob, Evaluation, PipelineJob, Provider, TuningJob
+    from tunestack.provider.program import (
+        CustomJob,
+        Evaluation,
+        ModelVersion,
+        PipelineJob,
+        Provider,
+        TuningJob,
+    )
 
-__all__ = ["CustomJob", "Evaluation", "PipelineJob", "Provider", "TuningJob"]
+__all__ = ["CustomJob", "Evaluation", "ModelVersion", "PipelineJob", "Provider", "TuningJob"]
 
 
 def __getattr__(name: str) -> Any:

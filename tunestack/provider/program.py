@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal
 
 import pulumi
 from pulumi import Input, Output, ResourceOptions
-from pydantic.alias_generators import to_camel
 
-T = TypeVar("T")
+from tunestack.provider.declaring import OutputOf, wire
+from tunestack.provider.program_models import ModelVersion
+
+__all__ = ["CustomJob", "Evaluation", "ModelVersion", "PipelineJob", "Provider", "TuningJob"]
+
 RetryCause = Literal["stockout", "preemption", "internal", "deadline"]
 
 
@@ -17,23 +20,6 @@ _JOB_OUTPUTS = (
     "specHash", "name", "state", "model", "endpoint", "error", "createTime", "startTime", "endTime",
     "durationSeconds", "adopted",
 )  # fmt: skip
-
-
-class _OutputOf(Generic[T]):
-    """An output under its Python name. The values live in the resource under their wire names, so that no key
-    inside a value (a pipeline's parameter, a label) is ever renamed on its way."""
-
-    def __init__(self, wire_name: str) -> None:
-        self._wire_name = wire_name
-
-    def __get__(self, resource: pulumi.Resource, _: type | None = None) -> Output[T]:
-        output: Output[T] = resource.__dict__[self._wire_name]
-        return output
-
-
-def _wire(inputs: Mapping[str, Any], computed: Sequence[str] = ()) -> dict[str, Any]:
-    """Inputs under their wire names; computed outputs as None, which is how Pulumi learns of them."""
-    return {**{to_camel(name): value for name, value in inputs.items()}, **dict.fromkeys(computed)}
 
 
 class Provider(pulumi.ProviderResource):
@@ -60,7 +46,7 @@ class Provider(pulumi.ProviderResource):
             "access_token": secret,
             "storage_endpoint": storage_endpoint,
         }
-        super().__init__("tunestack", name, _wire(inputs), opts)
+        super().__init__("tunestack", name, wire(inputs), opts)
 
 
 class PipelineJob(pulumi.CustomResource):
@@ -71,21 +57,21 @@ class PipelineJob(pulumi.CustomResource):
     change is written down only, since Vertex AI has no patch for pipeline jobs.
     """
 
-    project = _OutputOf[str]("project")
-    location = _OutputOf[str]("location")
-    display_name = _OutputOf[str]("displayName")
-    spec_hash = _OutputOf[str]("specHash")
-    name = _OutputOf[str]("name")
-    state = _OutputOf[str]("state")
-    model = _OutputOf[str]("model")
-    endpoint = _OutputOf[str]("endpoint")
-    error = _OutputOf[Mapping[str, Any]]("error")
-    create_time = _OutputOf[str]("createTime")
-    start_time = _OutputOf[str]("startTime")
-    end_time = _OutputOf[str]("endTime")
-    duration_seconds = _OutputOf[float]("durationSeconds")
-    adopted = _OutputOf[bool]("adopted")
-    tuning = _OutputOf[Mapping[str, float]]("tuning")
+    project = OutputOf[str]("project")
+    location = OutputOf[str]("location")
+    display_name = OutputOf[str]("displayName")
+    spec_hash = OutputOf[str]("specHash")
+    name = OutputOf[str]("name")
+    state = OutputOf[str]("state")
+    model = OutputOf[str]("model")
+    endpoint = OutputOf[str]("endpoint")
+    error = OutputOf[Mapping[str, Any]]("error")
+    create_time = OutputOf[str]("createTime")
+    start_time = OutputOf[str]("startTime")
+    end_time = OutputOf[str]("endTime")
+    duration_seconds = OutputOf[float]("durationSeconds")
+    adopted = OutputOf[bool]("adopted")
+    tuning = OutputOf[Mapping[str, float]]("tuning")
 
     def __init__(
         self,
@@ -126,7 +112,7 @@ class PipelineJob(pulumi.CustomResource):
             "deletion_policy": deletion_policy,
         }
         computed = (*_JOB_OUTPUTS, "tuning")
-        super().__init__("tunestack:vertex:PipelineJob", resource_name, _wire(inputs, computed), opts)
+        super().__init__("tunestack:vertex:PipelineJob", resource_name, wire(inputs, computed), opts)
 
 
 class TuningJob(pulumi.CustomResource):
@@ -137,22 +123,22 @@ class TuningJob(pulumi.CustomResource):
     model, spec, region, key and ``output_uri``. A tuning job can be neither changed nor deleted.
     """
 
-    project = _OutputOf[str]("project")
-    location = _OutputOf[str]("location")
-    spec_hash = _OutputOf[str]("specHash")
-    name = _OutputOf[str]("name")
-    state = _OutputOf[str]("state")
-    model = _OutputOf[str]("model")
-    endpoint = _OutputOf[str]("endpoint")
-    error = _OutputOf[Mapping[str, Any]]("error")
-    create_time = _OutputOf[str]("createTime")
-    start_time = _OutputOf[str]("startTime")
-    end_time = _OutputOf[str]("endTime")
-    duration_seconds = _OutputOf[float]("durationSeconds")
-    adopted = _OutputOf[bool]("adopted")
-    experiment = _OutputOf[str]("experiment")
-    checkpoints = _OutputOf[Sequence[Mapping[str, Any]]]("checkpoints")
-    tuning_data_stats = _OutputOf[Mapping[str, Any]]("tuningDataStats")
+    project = OutputOf[str]("project")
+    location = OutputOf[str]("location")
+    spec_hash = OutputOf[str]("specHash")
+    name = OutputOf[str]("name")
+    state = OutputOf[str]("state")
+    model = OutputOf[str]("model")
+    endpoint = OutputOf[str]("endpoint")
+    error = OutputOf[Mapping[str, Any]]("error")
+    create_time = OutputOf[str]("createTime")
+    start_time = OutputOf[str]("startTime")
+    end_time = OutputOf[str]("endTime")
+    duration_seconds = OutputOf[float]("durationSeconds")
+    adopted = OutputOf[bool]("adopted")
+    experiment = OutputOf[str]("experiment")
+    checkpoints = OutputOf[Sequence[Mapping[str, Any]]]("checkpoints")
+    tuning_data_stats = OutputOf[Mapping[str, Any]]("tuningDataStats")
 
     def __init__(
         self,
@@ -215,7 +201,7 @@ class TuningJob(pulumi.CustomResource):
             "deletion_policy": deletion_policy,
         }
         computed = (*_JOB_OUTPUTS, "experiment", "checkpoints", "tuningDataStats")
-        super().__init__("tunestack:vertex:TuningJob", resource_name, _wire(inputs, computed), opts)
+        super().__init__("tunestack:vertex:TuningJob", resource_name, wire(inputs, computed), opts)
 
 
 class CustomJob(pulumi.CustomResource):
@@ -226,21 +212,21 @@ class CustomJob(pulumi.CustomResource):
     and as whom it runs decide nothing. ``model_directory`` is where it leaves its model.
     """
 
-    project = _OutputOf[str]("project")
-    location = _OutputOf[str]("location")
-    spec_hash = _OutputOf[str]("specHash")
-    name = _OutputOf[str]("name")
-    state = _OutputOf[str]("state")
-    model = _OutputOf[str]("model")
-    endpoint = _OutputOf[str]("endpoint")
-    error = _OutputOf[Mapping[str, Any]]("error")
-    create_time = _OutputOf[str]("createTime")
-    start_time = _OutputOf[str]("startTime")
-    end_time = _OutputOf[str]("endTime")
-    duration_seconds = _OutputOf[float]("durationSeconds")
-    adopted = _OutputOf[bool]("adopted")
-    model_directory = _OutputOf[str]("modelDirectory")
-    web_access_uris = _OutputOf[Mapping[str, str]]("webAccessUris")
+    project = OutputOf[str]("project")
+    location = OutputOf[str]("location")
+    spec_hash = OutputOf[str]("specHash")
+    name = OutputOf[str]("name")
+    state = OutputOf[str]("state")
+    model = OutputOf[str]("model")
+    endpoint = OutputOf[str]("endpoint")
+    error = OutputOf[Mapping[str, Any]]("error")
+    create_time = OutputOf[str]("createTime")
+    start_time = OutputOf[str]("startTime")
+    end_time = OutputOf[str]("endTime")
+    duration_seconds = OutputOf[float]("durationSeconds")
+    adopted = OutputOf[bool]("adopted")
+    model_directory = OutputOf[str]("modelDirectory")
+    web_access_uris = OutputOf[Mapping[str, str]]("webAccessUris")
 
     def __init__(
         self,
@@ -277,7 +263,7 @@ class CustomJob(pulumi.CustomResource):
             "deletion_policy": deletion_policy,
         }
         computed = (*_JOB_OUTPUTS, "modelDirectory", "webAccessUris")
-        super().__init__("tunestack:vertex:CustomJob", resource_name, _wire(inputs, computed), opts)
+        super().__init__("tunestack:vertex:CustomJob", resource_name, wire(inputs, computed), opts)
 
 
 class Evaluation(pulumi.CustomResource):
@@ -287,11 +273,11 @@ class Evaluation(pulumi.CustomResource):
     ``at_least``, ``at_most``, ``above_base``, ``below_base``.
     """
 
-    verdict = _OutputOf[str]("verdict")
-    scores = _OutputOf[Mapping[str, Any]]("scores")
-    gate_results = _OutputOf[Sequence[str]]("gateResults")
-    samples = _OutputOf[Sequence[Mapping[str, str]]]("samples")
-    report_uri = _OutputOf[str]("reportUri")
+    verdict = OutputOf[str]("verdict")
+    scores = OutputOf[Mapping[str, Any]]("scores")
+    gate_results = OutputOf[Sequence[str]]("gateResults")
+    samples = OutputOf[Sequence[Mapping[str, str]]]("samples")
+    report_uri = OutputOf[str]("reportUri")
 
     def __init__(
         self,
@@ -317,9 +303,9 @@ class Evaluation(pulumi.CustomResource):
             "task": task,
             "labels": labels,
             "held_out": [dict(held) for held in held_out],
-            "gate": [_wire(rule) for rule in gate],
+            "gate": [wire(rule) for rule in gate],
             "max_output_tokens": max_output_tokens,
             "report_directory": report_directory,
         }
         computed = ("verdict", "scores", "gateResults", "samples", "reportUri")
-        super().__init__("tunestack:vertex:Evaluation", resource_name, _wire(inputs, computed), opts)
+        super().__init__("tunestack:vertex:Evaluation", resource_name, wire(inputs, computed), opts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tunestack.provider.configuration import Configuration
 from tunestack.provider.custom_job import CustomJobResource
 from tunestack.provider.evaluation import EvaluationResource
+from tunestack.provider.model_version import ModelVersionResource
 from tunestack.provider.pipeline_job import PipelineJobResource
 from tunestack.provider.resource import Resource, Session
 from tunestack.provider.tuning_job import TuningJobResource
@@ -19,6 +20,7 @@ RESOURCES: tuple[type[Resource], ...] = (
     TuningJobResource,
     CustomJobResource,
     EvaluationResource,
+    ModelVersionResource,
 )
 
 

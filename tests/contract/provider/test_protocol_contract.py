@@ -23,6 +23,7 @@ from tunestack.provider.configuration import Configuration
 from tunestack.provider.custom_job_inputs import CustomJobInputs
 from tunestack.provider.evaluation import EvaluationInputs
 from tunestack.provider.inputs import Inputs
+from tunestack.provider.model_version_inputs import ModelVersionInputs
 from tunestack.provider.pipeline_job_inputs import PipelineJobInputs
 from tunestack.provider.registry import RESOURCES
 from tunestack.provider.tuning_job_inputs import TuningJobInputs
@@ -158,6 +159,7 @@ async def test_the_schema_the_models_and_the_python_classes_say_the_same(engine:
         "tunestack:vertex:TuningJob": TuningJobInputs,
         "tunestack:vertex:CustomJob": CustomJobInputs,
         "tunestack:vertex:Evaluation": EvaluationInputs,
+        "tunestack:vertex:ModelVersion": ModelVersionInputs,
     }
     assert schema["resources"].keys() == {cls.token for cls in RESOURCES} == models.keys()
     assert schema["provider"]["inputProperties"].keys() == aliases(Configuration)
