@@ -263,7 +263,9 @@ def _exchange(location: str | None) -> Iterator[_Exchange]:
             yield exchange
         finally:
             try:
-                _files().delete([exchange.location])
+                # A bucket, which has no folders, takes a name with a slash for all that begins so.
+                slash = "" if _files().get_filesystem(exchange.location).has_dirs() else "/"
+                _files().delete([exchange.location + slash])
             except Exception as error:  # the result stands all the same
                 logging.getLogger(__name__).warning("%s was left behind: %s", exchange.location, error)
 

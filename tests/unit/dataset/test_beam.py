@@ -33,6 +33,10 @@ def fails(piece: int) -> int:
     )
 
 
+def seen_from_within(folder: str) -> list[str]:
+    return sorted(path.name for path in Path(folder).glob("*/*"))
+
+
 def refuses_to_be_pickled(piece: int) -> object:
     return threading.Lock()
 
@@ -126,6 +130,12 @@ def test_what_follows_two_dashes_is_for_beam(files: list[Path], capsys: pytest.C
 
 def test_results_come_in_the_order_of_the_pieces() -> None:
     assert list(BeamMap()(str, range(40))) == list(map(str, range(40)))
+
+
+def test_the_folder_where_workers_and_caller_meet_is_gone_afterwards(tmp_path: Path) -> None:
+    meeting = BeamMap(options=["--temp_location", str(tmp_path)])
+    assert list(meeting(seen_from_within, [str(tmp_path)])) == [["pieces", "running"]]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_is_not_there_is_told_as_by_any_check(tmp_path: Path) -> None:
