@@ -8,6 +8,7 @@ emulator can answer 501 by name; parameters and schemas are kept only for the co
 
 Two facts are read out of prose, because the documents have no field for them: a description that starts
 with "Required." makes a property ``required``, one that starts with "Output only." makes it ``readOnly``.
+Cloud Quotas has no document in the package: ``tools/documents`` holds one of ours, written from its protos.
 Enum numbers come from the client library's protos: REST clients send enums as numbers, and a value's place
 in the discovery list is not its number.
 """
@@ -25,6 +26,7 @@ from typing import Any
 
 Json = dict[str, Any]
 
+OURS = Path(__file__).parent / "documents"
 OUTPUT = Path(__file__).parent.parent / "tunestack" / "emulator" / "discovery"
 
 _VERTEX = (
@@ -53,7 +55,9 @@ SERVED: dict[str, tuple[str, ...]] = {
     "iam.v1": ("projects.serviceAccounts",),
     "cloudresourcemanager.v1": ("projects",),
     "cloudresourcemanager.v3": ("projects",),
+    "cloudquotas.v1": ("projects",),
     "serviceusage.v1": ("operations", "services"),
+    "serviceusage.v1beta1": ("operations", "services"),
 }
 _PROTOS = {
     "aiplatform.v1": "google.cloud.aiplatform_v1",
@@ -186,7 +190,8 @@ def main() -> int:
     OUTPUT.mkdir(parents=True, exist_ok=True)
     stale = []
     for document in SERVED:
-        source = json.loads((folder / f"{document}.json").read_text())
+        ours = OURS / f"{document}.json"
+        source = json.loads((ours if ours.is_file() else folder / f"{document}.json").read_text())
         text = json.dumps(prune(document, source), separators=(",", ":"), sort_keys=True) + "\n"
         target = OUTPUT / f"{document}.json"
         if options.check:

@@ -13,6 +13,7 @@ import orjson
 
 from tunestack.emulator.call import HANDLERS, Incoming, Reply
 from tunestack.emulator.errors import invalid, not_found
+from tunestack.emulator.services import quotas
 from tunestack.emulator.state import State
 from tunestack.spec.spec_hash import SPEC_HASH_LABEL
 
@@ -52,6 +53,12 @@ async def answer(state: State, incoming: Incoming) -> Reply:
         return Reply({"jobs": state.runner.live()})
     if path == "/_local/submissions":
         return Reply(submissions(state, int(incoming.parameter("since") or 0)))
+    if path == "/_local/quotas":
+        if verb == "POST":
+            return Reply(set_quota(state, await _json(incoming)))
+        if verb == "DELETE":
+            quotas.Decisions(state).clear()
+        return Reply({"decisions": quotas.Decisions(state).all()})
     if path == "/_local/settings":
         if verb == "POST":
             body = await _json(incoming)
@@ -63,7 +70,7 @@ async def answer(state: State, incoming: Incoming) -> Reply:
     if path == "/_local/coverage":
         return Reply(coverage(state))
     raise not_found(
-        f"{verb} {path}: there is health, requests, faults, outcomes, jobs, submissions, settings, coverage"
+        f"{verb} {path}: there is health, requests, faults, outcomes, jobs, submissions, quotas, settings, coverage"
     )
 
 
@@ -85,6 +92,20 @@ def submissions(state: State, since: int) -> Json:
     hashes = Counter(entry["labels"].get(SPEC_HASH_LABEL, "") for entry in found)
     hashes.pop("", None)
     return {"submissions": found, "bySpecHash": dict(hashes)}
+
+
+def set_quota(state: State, body: Json) -> Json:
+    """Without ``project`` how coming requests are decided; with it what is in force there now."""
+    if "project" not in body:
+        return quotas.Decisions(state).add(body)
+    values = {"service": quotas.VERTEX, "dimensions": {}, **body}
+    quota = quotas.find_quota(values["service"], values.get("quotaId", ""))
+    if quota is None or not isinstance(values.get("value"), int):
+        raise invalid("a limit has project, service, quotaId, dimensions and a whole value")
+    with state.database.transaction():
+        project = state.projects.number(values["project"])
+        quotas.set_limit(state, project, quota, values["dimensions"], values["value"])
+    return values
 
 
 def coverage(state: State) -> Json:

@@ -10,6 +10,7 @@ from tunestack.emulator.options import EmulatorOptions
 # Custom endpoints of the real gcp provider. A trailing slash is mandatory; which ones carry a version follows
 # from how each of its clients builds paths (hashicorp/terraform-provider-google).
 _CUSTOM_ENDPOINTS = {
+    "CLOUD_QUOTAS": "v1/",
     "CLOUD_RESOURCE_MANAGER": "v1/",
     "IAM": "",
     "IAM_BETA": "v1/",

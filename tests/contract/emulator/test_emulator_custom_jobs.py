@@ -36,7 +36,9 @@ def body(
 
 def test_googles_client_makes_finds_cancels_and_deletes_custom_jobs(emulator, jobs):
     name = emulator.script(kind="customJobs", state="RUNNING")
-    job = jobs.create_custom_job(parent=PARENT, custom_job=aiplatform_v1.CustomJob.from_json(json.dumps(body(name))))
+    job = jobs.create_custom_job(
+        parent=PARENT, custom_job=aiplatform_v1.CustomJob.from_json(json.dumps(body(name)))
+    )
     emulator.wait(job.name, lambda row: row["state"] == "JOB_STATE_RUNNING")
     read = jobs.get_custom_job(name=job.name)
     assert read.job_spec == job.job_spec

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 
 SERVICES = (
+    "cloud_quotas",
     "cloud_resource_manager",
     "iam",
     "service_usage",
+    "service_usage_quotas",
     "storage_buckets",
     "storage_objects",
     "storage_uploads",
