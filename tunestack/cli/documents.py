@@ -10,10 +10,20 @@ from typing import Any
 def say(arguments: argparse.Namespace, document: Callable[[], Any], text: Callable[[], str]) -> None:
     """Print one of the two, as ``--json`` asks."""
     if arguments.json:
-        import json
-
-        said = json.dumps(document(), indent=2, ensure_ascii=False)
+        said = _indented(document())
     else:
         said = text()
     # Halves of characters, as in the name of a file that is not UTF-8, become \udcff: in JSON the right escape.
     print(said.encode("utf-8", "backslashreplace").decode())
+
+
+def _indented(document: Any) -> str:
+    """The document as `json.dumps(…, indent=2)` writes it; ten times as fast where every text is whole."""
+    import orjson
+
+    try:
+        return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
+    except orjson.JSONEncodeError:  # half of a character, or a number beyond 64 bits
+        import json
+
+        return json.dumps(document, indent=2, ensure_ascii=False)

@@ -177,7 +177,8 @@ def _excerpt(text: str, at: int, before: int = 12, after: int = 36) -> str:
     text = text.rstrip("\r\n")
     start, end = max(0, at - before), min(len(text), at + after)
     cut = text[start:end]
-    shown = "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in cut
-    )
-    return ("…" if start else "") + shown + ("…" if end < len(text) else "")
+    if not cut.isprintable():
+        cut = "".join(
+            character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in cut
+        )
+    return ("…" if start else "") + cut + ("…" if end < len(text) else "")

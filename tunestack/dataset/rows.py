@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import weakref
 from array import array
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 # Bytes of a column that stay in memory before it goes to a file; bytes that are read at once.
 _IN_MEMORY = 1 << 20
 _PIECE = 1 << 19
+_NEAR = 1 << 13  # numbers read around one that is asked for: those asked for next are mostly among them
 WIDTH = 8  # bytes of a number: unsigned, of this machine's byte order, never kept beyond the run
 
 
@@ -22,12 +22,14 @@ class Column:
         self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed with the column
         weakref.finalize(self, self._file.close)
         self._length = 0
+        self._near, self._near_start = array("Q"), 0
 
     def __len__(self) -> int:
         return self._length
 
     def extend(self, numbers: bytes) -> None:
         """Append numbers as they lie in an array("Q")."""
+        self._near = array("Q")
         self._file.seek(0, 2)
         self._file.write(numbers)
         self._length += len(numbers) // WIDTH
@@ -45,8 +47,11 @@ class Column:
 
     def at(self, row: int) -> int:
         """The number of one row."""
-        self._file.seek(row * WIDTH)
-        return int.from_bytes(self._file.read(WIDTH), sys.byteorder)
+        if not 0 <= row - self._near_start < len(self._near):
+            self._near_start = row - row % _NEAR
+            self._file.seek(self._near_start * WIDTH)
+            self._near = array("Q", self._file.read(_NEAR * WIDTH))
+        return self._near[row - self._near_start]
 
 
 class Rows:
