@@ -9,10 +9,7 @@ from typing import Any
 
 def say(arguments: argparse.Namespace, document: Callable[[], Any], text: Callable[[], str]) -> None:
     """Print one of the two, as ``--json`` asks."""
-    if arguments.json:
-        said = _indented(document())
-    else:
-        said = text()
+    said = _indented(document()) if arguments.json else text()
     # Halves of characters, as in the name of a file that is not UTF-8, become \udcff: in JSON the right escape.
     print(said.encode("utf-8", "backslashreplace").decode())
 
