@@ -59,7 +59,11 @@ class JobIdentity:
                 changes |= _leaves_changed(key, before, after)
         another = self._another_run(olds, old_inputs, news, given=news.get("identity") is not None)
         # Where a whole value means another run, what changed inside it needs no line of its own.
-        changes = {path: kind for path, kind in changes.items() if not _inside(path, another)} | another
+        # Nor does the list that it is in, where that is told as one value.
+        around = {path for path in changes if any(_inside(other, (path,)) for other in another)}
+        changes = {
+            path: kind for path, kind in changes.items() if path not in around and not _inside(path, another)
+        } | another
 
         in_state = set()
         rule = state_rule(str(plain(olds.get("state")) or ""))
@@ -116,6 +120,12 @@ def decided_by(inputs: Properties, *names: str) -> dict[str, Any]:
 
 
 def _leaves_changed(name: str, old: Any, new: Any) -> dict[str, Change]:
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        items = [
+            _leaves_changed(f"{name}[{index}]", *pair)
+            for index, pair in enumerate(zip(old, new, strict=True))
+        ]
+        return {path: change for changes in items for path, change in changes.items()}
     if not all(value is None or isinstance(value, Mapping) for value in (old, new)):
         return _change(name, old, new, replace=False)
     before, after = old or {}, new or {}

@@ -29,6 +29,9 @@ PROJECT, LOCATION = "acme", "us-central1"
 PARENT = f"projects/{PROJECT}/locations/{LOCATION}"
 
 
+JOBS = ("pipelineJobs", "tuningJobs", "customJobs")
+
+
 class DropAnswer(Exception):
     """Close the connection without an answer."""
 
@@ -57,8 +60,10 @@ class ScriptedVertex:
     def submissions(self) -> int:
         return len(self.jobs)
 
-    def add_job(self, id_: str, state: str, spec_hash: str, created: str, **more: Any) -> dict[str, Any]:
-        name = f"{PARENT}/pipelineJobs/{id_}"
+    def add_job(
+        self, id_: str, state: str, spec_hash: str, created: str, segment: str = "pipelineJobs", **more: Any
+    ) -> dict[str, Any]:
+        name = f"{PARENT}/{segment}/{id_}"
         job = {
             "name": name,
             "displayName": "d",
@@ -75,7 +80,7 @@ class ScriptedVertex:
     def _finish(self, job: dict[str, Any]) -> None:
         id_ = job["name"].rsplit("/", 1)[1]
         model, endpoint = f"{PARENT}/models/m-{id_}", f"{PARENT}/endpoints/e-{id_}"
-        if "finished" not in job:
+        if "finished" not in job and "/customJobs/" not in job["name"]:
             job["finished"] = True
             self.models[model] = {"name": model}
             self.endpoints[endpoint] = {
@@ -88,18 +93,24 @@ class ScriptedVertex:
         if advance and len(job["states"]) > 1:
             job["states"].pop(0)
             state = job["states"][0]
-        id_ = job["name"].rsplit("/", 1)[1]
         view = {key: value for key, value in job.items() if key not in ("states", "finished")}
-        view["state"] = f"PIPELINE_STATE_{state}"
-        tune: dict[str, Any] = {
-            "taskName": "tune",
-            "state": state,
-            "execution": {"metadata": dict(self.tune)},
-        }
-        tasks = [{"taskName": "validate-dataset", "state": "SUCCEEDED"}, tune]
+        view["state"] = f"{'PIPELINE' if '/pipelineJobs/' in job['name'] else 'JOB'}_STATE_{state}"
         if state == "SUCCEEDED":
             self._finish(job)
             view |= {"startTime": "2026-01-01T00:00:10Z", "endTime": "2026-01-01T00:01:10.5Z"}
+        if "/pipelineJobs/" in job["name"]:
+            view["jobDetail"] = {"taskDetails": self._tasks(job, state)}
+        if "/tuningJobs/" in job["name"]:
+            view |= self._tuned(job, state)
+        if state == "FAILED" and self.error:
+            view["error"] = self.error
+        return view
+
+    def _tasks(self, job: dict[str, Any], state: str) -> list[dict[str, Any]]:
+        id_ = job["name"].rsplit("/", 1)[1]
+        tune = {"taskName": "tune", "state": state, "execution": {"metadata": dict(self.tune)}}
+        tasks: list[dict[str, Any]] = [{"taskName": "validate-dataset", "state": "SUCCEEDED"}, tune]
+        if state == "SUCCEEDED":
             results = {
                 "upload-llm-model": {"output:model_resource_name": f"{PARENT}/models/m-{id_}@1"},
                 "deploy-llm-model": {"output:endpoint_resource_name": f"{PARENT}/endpoints/e-{id_}"},
@@ -108,16 +119,34 @@ class ScriptedVertex:
                 {"taskName": name, "state": "SUCCEEDED", "execution": {"metadata": metadata}}
                 for name, metadata in results.items()
             ]
-        if state == "FAILED" and self.error:
-            view["error"] = self.error
-        view["jobDetail"] = {"taskDetails": tasks}
-        return view
+        return tasks
+
+    def _tuned(self, job: dict[str, Any], state: str) -> dict[str, Any]:
+        id_ = job["name"].rsplit("/", 1)[1]
+        told: dict[str, Any] = {
+            "tuningJobState": "TUNING_JOB_STATE_TUNING",
+            "tuningJobMetadata": {"completedStepCount": str(self.tune.get("step", 0))},
+            "tuningDataStats": {"supervisedTuningDataStats": {"tuningStepCount": "90"}},
+        }
+        if state == "SUCCEEDED":
+            endpoint = f"{PARENT}/endpoints/e-{id_}"
+            told["tunedModel"] = {
+                "model": f"{PARENT}/models/m-{id_}@1",
+                "endpoint": endpoint,
+                "checkpoints": [{"checkpointId": "1", "epoch": "1", "step": "45", "endpoint": endpoint}],
+            }
+            told["experiment"] = f"{PARENT}/metadataStores/default/contexts/{id_}"
+        return told
 
     def answer(self, method: str, path: str, query: dict[str, list[str]], body: bytes) -> tuple[int, Any]:
         self.requests.append((method, path))
-        name = path.removeprefix("/v1/")
-        if method == "POST" and name.endswith("/pipelineJobs"):
-            full = f"{name}/{query['pipelineJobId'][0]}"
+        name = path.removeprefix("/v1/").removeprefix("/v1beta1/")
+        segment = name.rsplit("/", 1)[-1]
+        if method == "POST" and segment in JOBS:
+            if segment == "pipelineJobs":
+                full = f"{name}/{query['pipelineJobId'][0]}"
+            else:
+                full = f"{name}/{len(self.jobs) + 1}"
             if full in self.jobs:
                 return 409, _error(409, "ALREADY_EXISTS", "the job exists")
             job = json.loads(body)
@@ -128,10 +157,16 @@ class ScriptedVertex:
                 "states": list(self.states),
             }
             return 200, self._view(self.jobs[full], advance=False)
-        if method == "GET" and name.endswith("/pipelineJobs"):
+        if method == "GET" and segment in JOBS:
             wanted = query["filter"][0].partition("=")[2].strip('"')
-            found = [job for job in self.jobs.values() if job["labels"].get("tunestack-spec-hash") == wanted]
-            return 200, {"pipelineJobs": [self._view(job, advance=False) for job in found]}
+            found = [
+                job
+                for key, job in self.jobs.items()
+                if f"/{segment}/" in key and job["labels"].get("tunestack-spec-hash") == wanted
+            ]
+            return 200, {segment: [self._view(job, advance=False) for job in found]}
+        if method == "DELETE" and "/tuningJobs/" in name:
+            return 501, _error(501, "UNIMPLEMENTED", "tuning jobs have no delete")
         if method == "POST" and name.endswith(":cancel"):
             self.jobs[name.removesuffix(":cancel")]["states"] = ["CANCELLING", "CANCELLED"]
             return 200, {}
