@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tunestack.emulator.documents import Method
 
@@ -79,16 +79,17 @@ class Call:
 
 Answer = Json | Reply
 Handler = Callable[[Call], "Answer | Awaitable[Answer]"]
+H = TypeVar("H", bound=Handler)
 HANDLERS: dict[str, Handler] = {}
 
 
-def implements(*method_ids: str) -> Callable[[Handler], Handler]:
+def implements(*method_ids: str) -> Callable[[H], H]:
     """Register a handler for methods of Google's, by id.
 
     A plain function runs inside one database transaction; an ``async`` one opens its own.
     """
 
-    def register(handler: Handler) -> Handler:
+    def register(handler: H) -> H:
         for method_id in method_ids:
             if method_id in HANDLERS:
                 raise ValueError(f"{method_id} has two handlers")

@@ -69,6 +69,64 @@ def test_a_supervised_tuning_job_trains_to_a_model_and_an_endpoint(emulator, tun
     assert narrow["tunedModel"] == tuned["tunedModel"]
 
 
+def test_the_tuned_endpoint_generates_otherwise_than_the_base_model(emulator, gemini, tuned):
+    endpoint = tuned["tunedModel"]["endpoint"]
+    config = types.GenerateContentConfig(max_output_tokens=20, temperature=0, system_instruction="Be terse.")
+    answer = gemini.models.generate_content(model=endpoint, contents="word7 of a text", config=config)
+    assert answer.text == "label7"
+    assert answer.candidates[0].finish_reason.name == "STOP"
+    assert answer.usage_metadata.total_token_count > 0
+    pieces = gemini.models.generate_content_stream(model=endpoint, contents="word3 of a text", config=config)
+    assert "".join(piece.text for piece in pieces) == "label3"
+    base = gemini.models.generate_content(
+        model=BASE, contents="word7 of a text", config=types.GenerateContentConfig(max_output_tokens=1)
+    )
+    assert base.text == "word7"
+    assert base.candidates[0].finish_reason.name == "MAX_TOKENS"
+    listed = emulator.call(
+        "POST", f"/v1/{endpoint}:streamGenerateContent", {"contents": [turn("user", "word3 x")]}, alt="json"
+    )
+    assert isinstance(listed, list)
+
+
+def turn(role, text):
+    return {"role": role, "parts": [{"text": text}]}
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"contents": [turn("model", "x")]}, "The last turn must be a user's"),
+        (
+            {
+                "contents": [
+                    {
+                        "role": "user",
+                        "parts": [{"fileData": {"fileUri": "gs://a/b", "mimeType": "image/png"}}],
+                    }
+                ]
+            },
+            "text alone",
+        ),
+        ({"contents": [turn("user", "x")], "tools": [{"codeExecution": {}}]}, "tools are not played"),
+        ({"contents": [turn("user", "x")], "generationConfig": {"candidateCount": 2}}, "one candidate"),
+        ({"contents": [turn("user", "x")], "generationConfig": {"temperature": 3}}, "from 0 to 2"),
+        ({"contents": [turn("user", "x")], "generationConfig": {"maxOutputTokens": 0}}, "must be positive"),
+    ],
+)
+def test_what_cannot_be_generated_is_refused_by_name(emulator, tuned, body, words):
+    answer = emulator.http.post(f"/v1/{tuned['tunedModel']['endpoint']}:generateContent", json=body)
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]["message"]
+
+
+def test_a_tuned_gemini_endpoint_does_not_predict(emulator, tuned):
+    path = f"/v1/{tuned['tunedModel']['endpoint']}:predict"
+    answer = emulator.http.post(path, json={"instances": [{"content": "x"}]})
+    assert answer.status_code == 400
+    assert "Gemini cannot be accessed through Vertex Predict" in answer.json()["error"]["message"]
+
+
 def test_googles_client_makes_finds_and_cancels_tuning_jobs(emulator, tuning):
     name = emulator.script(state="RUNNING")
     mark = uuid.uuid4().hex

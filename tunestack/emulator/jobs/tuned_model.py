@@ -16,9 +16,18 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 
-def register(run: Run, model_name: str, model: Json, base: str, adapter: Adapter | None) -> str:
+def register(
+    run: Run,
+    model_name: str,
+    model: Json,
+    base: str,
+    adapter: Adapter | None,
+    *,
+    generates_content: bool = False,
+) -> str:
     """Register ``model`` as the next version under ``model_name``, saying which model played ``base``.
 
+    ``generates_content``: its endpoint answers ``generateContent``, not ``predict``.
     Its name with the version. Done twice it changes nothing.
     """
     if made := run.notes.get("model"):
@@ -31,7 +40,12 @@ def register(run: Run, model_name: str, model: Json, base: str, adapter: Adapter
         "description": " ".join(filter(None, (model.get("description", ""), description))),
         "modelSourceInfo": {"sourceType": "GENIE"},
         "baseModelSource": {"genieSource": {"baseModelUri": ""}},
-        "metadata": {"simulated": True, "baseModel": base, "playedBy": player},
+        "metadata": {
+            "simulated": True,
+            "baseModel": base,
+            "playedBy": player,
+            **({"generatesContent": True} if generates_content else {}),
+        },
     }
     with state.database.transaction():
         name = str(create_version(state, model_name, body, adapter)["name"])

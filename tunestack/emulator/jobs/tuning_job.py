@@ -128,7 +128,8 @@ def _publish(run: Run, adapter: str) -> Json:
     for key in ("encryptionSpec", "description"):
         if key in row:
             model[key] = row[key]
-    version = register(run, name, model, base, adapter_of_folder(Path(adapter) if adapter else None))
+    kept = adapter_of_folder(Path(adapter) if adapter else None)
+    version = register(run, name, model, base, kept, generates_content=True)
     return {"model": version, "endpoint": put_on_endpoint(run, version, {})}
 
 

@@ -19,6 +19,7 @@ SERVICES = (
     "vertex_models",
     "vertex_operations",
     "vertex_pipeline_jobs",
+    "vertex_prediction",
     "vertex_publishers",
     "vertex_tensorboards",
     "vertex_tuning_jobs",

@@ -1,4 +1,4 @@
-"""Vertex AI: endpoints, deployment, online prediction (aiplatform.v1, v1beta1)."""
+"""Vertex AI: endpoints and deployment (aiplatform.v1, v1beta1). What they answer: vertex_prediction."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 from tunestack.emulator.call import Call, implements
 from tunestack.emulator.errors import failed_precondition, invalid
 from tunestack.emulator.schema import apply_mask
-from tunestack.emulator.services.model_registry import adapter_folder, version_row
-from tunestack.emulator.services.text_prediction import predict_text
+from tunestack.emulator.services.model_registry import version_row
 from tunestack.emulator.services.vertex import (
     check_labels,
     finished_operation,
@@ -162,39 +161,6 @@ def mutate_deployed_model(call: Call) -> Json:
                 call, endpoint["name"], "MutateDeployedModel", response, "MutateDeployedModelResponse"
             )
     raise invalid(f"{endpoint['name']} has no deployed model {sent.get('id')}.")
-
-
-@implements("aiplatform.projects.locations.endpoints.predict")
-async def predict(call: Call) -> Json:
-    endpoint = named_row(call, "endpoint")
-    split: dict[str, int] = endpoint.get("trafficSplit", {})
-    if not split:
-        raise failed_precondition(f"{endpoint['name']} has no deployed model.")
-    deployed = _next(call.state, endpoint)
-    model = version_row(call.state, f"{deployed['model']}@{deployed['modelVersionId']}")
-    adapter = adapter_folder(call.state, model["name"])
-    if adapter is None:
-        raise failed_precondition(f"{model['name']} has no adapter that the emulator could serve.")
-    answer = await predict_text(call.state, call.body, adapter)
-    return {
-        **answer,
-        "deployedModelId": deployed["id"],
-        "model": deployed["model"],
-        "modelDisplayName": model["displayName"],
-        "modelVersionId": model["versionId"],
-    }
-
-
-def _next(state: State, endpoint: Json) -> Json:
-    """The deployed model that answers next. Of 100 requests in a row each model gets exactly its share, mixed."""
-    state.answered[endpoint["name"]] += 1
-    # 61 has no factor in common with 100: every residue comes once in 100 turns.
-    turn = state.answered[endpoint["name"]] * 61 % 100
-    for identifier, share in sorted(endpoint["trafficSplit"].items()):
-        turn -= share
-        if turn < 0:
-            return next(dict(item) for item in endpoint["deployedModels"] if item["id"] == identifier)
-    raise failed_precondition(f"{endpoint['name']} has no deployed model.")
 
 
 def _checked_split(split: dict[str, int], deployed: list[Json]) -> dict[str, int]:
