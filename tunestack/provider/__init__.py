@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tunestack.provider.program import (
         CustomJob,
+        Deployment,
         Evaluation,
         ModelVersion,
         PipelineJob,
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
         TuningJob,
     )
 
-__all__ = ["CustomJob", "Evaluation", "ModelVersion", "PipelineJob", "Provider", "TuningJob"]
+__all__ = ["CustomJob", "Deployment", "Evaluation", "ModelVersion", "PipelineJob", "Provider", "TuningJob"]
 
 
 def __getattr__(name: str) -> Any:

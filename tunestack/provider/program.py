@@ -9,9 +9,9 @@ import pulumi
 from pulumi import Input, Output, ResourceOptions
 
 from tunestack.provider.declaring import OutputOf, wire
-from tunestack.provider.program_models import ModelVersion
+from tunestack.provider.program_models import Deployment, ModelVersion
 
-__all__ = ["CustomJob", "Evaluation", "ModelVersion", "PipelineJob", "Provider", "TuningJob"]
+__all__ = ["CustomJob", "Deployment", "Evaluation", "ModelVersion", "PipelineJob", "Provider", "TuningJob"]
 
 RetryCause = Literal["stockout", "preemption", "internal", "deadline"]
 

@@ -70,3 +70,63 @@ class ModelVersion(pulumi.CustomResource):
             "defaultVersion", "state", "operation",
         )  # fmt: skip
         super().__init__("tunestack:vertex:ModelVersion", resource_name, wire(inputs, computed), opts)
+
+
+class Deployment(pulumi.CustomResource):
+    """A version of a tuned model on an endpoint; the next version serves before this one is taken off.
+
+    Exactly one of ``dedicated_resources``, ``automatic_resources`` (values inside have Google's own names) and
+    ``shared_resources`` (full name of a DeploymentResourcePool). None of them: a shared adapter, which its tuning job
+    has deployed; nothing is done, and ``endpoint_name`` says where it is. ``traffic``: percent, 100 if absent; the
+    other deployments of the endpoint share the rest. Without ``endpoint`` one is made, and deleted with this.
+    """
+
+    project = OutputOf[str]("project")
+    location = OutputOf[str]("location")
+    model = OutputOf[str]("model")
+    endpoint_name = OutputOf[str]("endpointName")
+    deployed_model_id = OutputOf[str]("deployedModelId")
+    retiring = OutputOf[Sequence[str]]("retiring")
+    endpoint_created = OutputOf[bool]("endpointCreated")
+    traffic_split = OutputOf[Mapping[str, int]]("trafficSplit")
+    state = OutputOf[str]("state")
+    operation = OutputOf[str]("operation")
+
+    def __init__(
+        self,
+        resource_name: str,
+        *,
+        location: Input[str],
+        model: Input[str],
+        endpoint: Input[str] | None = None,
+        display_name: Input[str] | None = None,
+        labels: Input[Mapping[str, Input[str]]] | None = None,
+        traffic: Input[int] | None = None,
+        dedicated_resources: Input[Mapping[str, Any]] | None = None,
+        automatic_resources: Input[Mapping[str, Any]] | None = None,
+        shared_resources: Input[str] | None = None,
+        service_account: Input[str] | None = None,
+        checkpoint_id: Input[str] | None = None,
+        encryption_spec: Input[Mapping[str, Any]] | None = None,
+        project: Input[str] | None = None,
+        opts: ResourceOptions | None = None,
+    ) -> None:
+        inputs = {
+            "location": location,
+            "model": model,
+            "endpoint": endpoint,
+            "display_name": display_name,
+            "labels": labels,
+            "traffic": traffic,
+            "dedicated_resources": dedicated_resources,
+            "automatic_resources": automatic_resources,
+            "shared_resources": shared_resources,
+            "service_account": service_account,
+            "checkpoint_id": checkpoint_id,
+            "encryption_spec": encryption_spec,
+            "project": project,
+        }
+        computed = (
+            "endpointName", "deployedModelId", "retiring", "endpointCreated", "trafficSplit", "state", "operation",
+        )  # fmt: skip
+        super().__init__("tunestack:vertex:Deployment", resource_name, wire(inputs, computed), opts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tunestack.provider.configuration import Configuration
 from tunestack.provider.custom_job import CustomJobResource
+from tunestack.provider.deployment import DeploymentResource
 from tunestack.provider.evaluation import EvaluationResource
 from tunestack.provider.model_version import ModelVersionResource
 from tunestack.provider.pipeline_job import PipelineJobResource
@@ -21,6 +22,7 @@ RESOURCES: tuple[type[Resource], ...] = (
     CustomJobResource,
     EvaluationResource,
     ModelVersionResource,
+    DeploymentResource,
 )
 
 

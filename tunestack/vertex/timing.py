@@ -21,5 +21,5 @@ class Timing:
 
 def backoff(attempt: int, timing: Timing, *, first: float = 0.5, ceiling: float = 20.0) -> float:
     """Seconds to wait before try ``attempt + 1``: exponential with full jitter over its upper half."""
-    bound = min(ceiling, first * 2.0**attempt)
+    bound = min(ceiling, first * 2.0 ** min(attempt, 60))  # a wait of hours has thousands of attempts
     return bound * (0.5 + 0.5 * timing.chance())

@@ -21,6 +21,7 @@ import tunestack.provider.plugin
 from tunestack.provider import program, values
 from tunestack.provider.configuration import Configuration
 from tunestack.provider.custom_job_inputs import CustomJobInputs
+from tunestack.provider.deployment_inputs import DeploymentInputs
 from tunestack.provider.evaluation import EvaluationInputs
 from tunestack.provider.inputs import Inputs
 from tunestack.provider.model_version_inputs import ModelVersionInputs
@@ -160,6 +161,7 @@ async def test_the_schema_the_models_and_the_python_classes_say_the_same(engine:
         "tunestack:vertex:CustomJob": CustomJobInputs,
         "tunestack:vertex:Evaluation": EvaluationInputs,
         "tunestack:vertex:ModelVersion": ModelVersionInputs,
+        "tunestack:vertex:Deployment": DeploymentInputs,
     }
     assert schema["resources"].keys() == {cls.token for cls in RESOURCES} == models.keys()
     assert schema["provider"]["inputProperties"].keys() == aliases(Configuration)
