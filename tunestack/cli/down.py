@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tunestack.cli.choices import add_selection_arguments, choices
 from tunestack.cli.project import add_stack_argument, find_project
 from tunestack.cli.up import add_engine_arguments
 
@@ -21,6 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_stack_argument(parser)
     add_engine_arguments(parser)
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask, even where data is lost")
+    parser.add_argument("--preview-only", action="store_true", help="only show what would be destroyed")
+    add_selection_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -30,7 +33,14 @@ def run(arguments: argparse.Namespace) -> int:
     project = find_project(arguments.cwd, arguments.stack)
     engine = open_engine(project, arguments.engine, start_emulator=True)
     shown = console(arguments.color)
-    lost = losses(engine.resources())
+    asked = choices(arguments)
+    if asked.preview_only:
+        return engine.run("destroy", json_output=arguments.json, color=arguments.color, choices=asked)
+    resources = engine.resources()
+    if asked.limited:
+        going = {step["urn"] for step in engine.digest("destroy", asked).steps if step["op"] == "delete"}
+        resources = [resource for resource in resources if resource["urn"] in going]
+    lost = losses(resources)
     if lost and not arguments.json:
         shown.print(f"[bold]This destroys stack {project.stack}, and with it for good:[/bold]")
         for line in lost:
@@ -38,8 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     if lost and not confirmed("Destroy them?", yes=arguments.yes, need="`down` loses data"):
         shown.print("nothing was destroyed")
         return 1
-    status = engine.run("destroy", json_output=arguments.json, color=arguments.color)
-    if status == 0 and project.endpoint is not None:
+    status = engine.run("destroy", json_output=arguments.json, color=arguments.color, choices=asked)
+    if status == 0 and not asked.limited and project.endpoint is not None:
         from tunestack.emulator import process
 
         if process.stop(project.emulator_data) and not arguments.json:

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from tunestack.cli.choices import NONE, Choices
 from tunestack.cli.emulator import ensure_running, local_environment
 from tunestack.cli.project import LOCAL_PASSPHRASE, Project
-from tunestack.cli.pulumi_cli import PulumiCli, find_cli
+from tunestack.cli.pulumi_cli import Digest, Imported, PulumiCli, find_cli
 from tunestack.spec.errors import Problem, TunestackError
 
 
@@ -22,16 +23,30 @@ class Engine(Protocol):
 
     name: str
 
-    def run(self, operation: str, *, json_output: bool = False, color: str = "auto") -> int:
+    def run(
+        self, operation: str, *, json_output: bool = False, color: str = "auto", choices: Choices = NONE
+    ) -> int:
         """Run ``operation`` to its end, showing it; return the exit status the Pulumi CLI would give."""
         ...
 
-    def preview_steps(self) -> list[dict[str, Any]]:
-        """Return what `up` would do, in the shape of ``pulumi preview --json``; quietly."""
+    def digest(self, operation: str = "preview", choices: Choices = NONE) -> Digest:
+        """Say quietly what ``operation`` (`preview`, or `destroy`) would do."""
         ...
 
-    def outputs(self) -> dict[str, Any]:
-        """Return the stack's outputs, secrets hidden."""
+    def import_resource(self, resource: Imported, *, json_output: bool = False, color: str = "auto") -> int:
+        """Take what exists into the stack's state by its id; return the CLI's exit status."""
+        ...
+
+    def outputs(self, *, show_secrets: bool = False) -> dict[str, Any]:
+        """Return the stack's outputs, secrets hidden unless asked for."""
+        ...
+
+    def export(self, *, show_secrets: bool = False) -> dict[str, Any]:
+        """Return the stack's deployment (version 3), secrets encrypted unless asked for."""
+        ...
+
+    def import_deployment(self, exported: Any, *, force: bool = False) -> list[str]:
+        """Put a deployment in the place of the stack's state; return warnings. Raises TunestackError."""
         ...
 
     def resources(self) -> list[dict[str, Any]]:
@@ -90,13 +105,26 @@ class EmbeddedEngine:
             passphrase=LOCAL_PASSPHRASE,
             environment=environment,
         )
-        self._steps: list[dict[str, Any]] | None = None
+        self._digests: dict[tuple[str, Choices], Digest] = {}
 
-    def run(self, operation: str, *, json_output: bool = False, color: str = "auto") -> int:
-        from tunestack.engine import Interrupt, Operation, run
+    def run(
+        self, operation: str, *, json_output: bool = False, color: str = "auto", choices: Choices = NONE
+    ) -> int:
+        return self._run(operation, choices, json_output, color)
+
+    def _run(
+        self,
+        operation: str,
+        choices: Choices,
+        json_output: bool,
+        color: str,
+        imports: tuple[Imported, ...] = (),
+    ) -> int:
+        from tunestack.engine import Import, Interrupt, Operation, run
         from tunestack.engine.display import create_display, preview_digest
 
         kind = Operation(operation)
+        preview = kind is Operation.PREVIEW or choices.preview_only
 
         async def drive() -> int:
             interrupt = Interrupt()
@@ -109,42 +137,86 @@ class EmbeddedEngine:
                 sys.stdout,
                 color=color,
                 as_json=json_output,
+                preview_only=choices.preview_only,
+                in_full=choices.diff,
                 suppress_outputs=True,  # `up` ends with a summary of them, `tunestack outputs` shows them all
             ) as display:
-                result = await run(kind, self._options, display.event, interrupt=interrupt)
-            if kind is Operation.PREVIEW:
-                self._steps = result.steps
+                result = await run(
+                    kind,
+                    self._options,
+                    display.event,
+                    interrupt=interrupt,
+                    imports=tuple(Import(**vars(item)) for item in imports),
+                    **_keywords(choices),
+                )
+            if preview:
+                digest = preview_digest(result)
+                self._digests[operation, choices] = Digest(digest, result.exit_code)
                 if json_output:
-                    print(json.dumps(preview_digest(result), indent=4))
+                    print(json.dumps(digest, indent=4))
             return result.exit_code
 
         with _told_to_people():
             return asyncio.run(drive())
 
-    def preview_steps(self) -> list[dict[str, Any]]:
-        if self._steps is None:
-            from tunestack.engine import Operation, run
+    def digest(self, operation: str = "preview", choices: Choices = NONE) -> Digest:
+        from tunestack.engine import Operation, run
+        from tunestack.engine.display import preview_digest
 
+        key = operation, choices
+        if key not in self._digests:
+            keywords = _keywords(choices) | {"preview_only": operation != "preview"}
             with _told_to_people():
-                self._steps = asyncio.run(run(Operation.PREVIEW, self._options)).steps
-        return self._steps
+                result = asyncio.run(run(Operation(operation), self._options, **keywords))
+            self._digests[key] = Digest(preview_digest(result), result.exit_code)
+        return self._digests[key]
 
-    def outputs(self) -> dict[str, Any]:
+    def import_resource(self, resource: Imported, *, json_output: bool = False, color: str = "auto") -> int:
+        return self._run("import", NONE, json_output, color, (resource,))
+
+    def outputs(self, *, show_secrets: bool = False) -> dict[str, Any]:
         from tunestack.engine import stack_outputs
 
         with _told_to_people():
-            return dict(stack_outputs(self._options)) if self._exists() else {}
+            return dict(stack_outputs(self._options, show_secrets)) if self._exists() else {}
 
-    def resources(self) -> list[dict[str, Any]]:
+    def export(self, *, show_secrets: bool = False) -> dict[str, Any]:
         from tunestack.engine import export_stack
 
         with _told_to_people():
-            deployment = export_stack(self._options)["deployment"] if self._exists() else {}
+            return export_stack(self._options, show_secrets)
+
+    def import_deployment(self, exported: Any, *, force: bool = False) -> list[str]:
+        from tunestack.engine import import_stack
+
+        with _told_to_people():
+            return import_stack(self._options, exported, force)
+
+    def resources(self) -> list[dict[str, Any]]:
+        deployment = self.export()["deployment"] if self._exists() else {}
         return list(deployment.get("resources") or [])
 
     def _exists(self) -> bool:
         """Say whether the stack was ever built."""
         return self._project.state_file.exists()
+
+
+def _keywords(choices: Choices) -> dict[str, Any]:
+    """The choices as `tunestack.engine.run` takes them."""
+    from tunestack.engine import Selection
+
+    return {
+        "selection": Selection(
+            choices.target,
+            choices.exclude,
+            choices.replace,
+            choices.target_dependents,
+            choices.exclude_dependents,
+        ),
+        "preview_only": choices.preview_only,
+        "expect_no_changes": choices.expect_no_changes,
+        "clear_pending_creates": choices.clear_pending_creates,
+    }
 
 
 @contextmanager

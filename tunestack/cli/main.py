@@ -28,6 +28,7 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             Command("preview", "preview", "say what `up` would create, retrain or delete, and why"),
             Command("up", "up", "build the stack: environments, tuned models, evaluations"),
             Command("refresh", "refresh", "take up what changed behind the stack's back"),
+            Command("import", "import_resource", "take what exists already into the stack, by its id"),
             Command("down", "down", "destroy the stack; asks first where data would be lost"),
         ),
     ),
@@ -35,6 +36,7 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
         "Use",
         (
             Command("predict", "predict", "ask a tuned model (and its base) for an answer"),
+            Command("stack", "stack", "export or import the stack's state, read its outputs"),
             Command("outputs", "outputs", "show what the stack built: models, endpoints, scores"),
         ),
     ),

@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
+from tunestack.cli.choices import add_diff_arguments, add_selection_arguments, choices
 from tunestack.cli.project import Project, add_stack_argument, find_project
 from tunestack.cli.up import add_engine_arguments
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_stack_argument(parser)
     add_engine_arguments(parser)
+    add_diff_arguments(parser)
+    add_selection_arguments(parser, replace=True)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -26,16 +29,17 @@ def run(arguments: argparse.Namespace) -> int:
     project = find_project(arguments.cwd, arguments.stack)
     plans = resolved_plans(project)
     engine = open_engine(project, arguments.engine, start_emulator=True)
+    asked = choices(arguments)
     if arguments.json:
-        steps = engine.preview_steps()
-        jobs = planned_jobs(plans, steps)
-        print(json.dumps({"steps": steps, "jobs": [job.as_json() for job in jobs]}, indent=2))
-        return 0
-    status = engine.run("preview", color=arguments.color)
+        digest = engine.digest(choices=asked)
+        jobs = [job.as_json() for job in planned_jobs(plans, digest.steps)]
+        print(json.dumps({**digest.document, "jobs": jobs}, indent=4))
+        return digest.status
+    status = engine.run("preview", color=arguments.color, choices=asked)
     if status == 0:
         shown = console(arguments.color)
         shown.print()
-        show_plan(planned_jobs(plans, engine.preview_steps()), shown)
+        show_plan(planned_jobs(plans, engine.digest(choices=asked).steps), shown)
     return status
 
 

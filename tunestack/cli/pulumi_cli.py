@@ -9,9 +9,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tunestack.cli.choices import NONE, Choices
 from tunestack.cli.project import Project
 from tunestack.spec.errors import Problem, TunestackError
 
@@ -19,6 +21,30 @@ from tunestack.spec.errors import Problem, TunestackError
 def find_cli() -> str | None:
     """Return the Pulumi CLI on PATH, if any."""
     return shutil.which("pulumi")
+
+
+@dataclass(frozen=True)
+class Digest:
+    """What ``pulumi preview --json`` prints, and the exit status it came with."""
+
+    document: dict[str, Any]
+    status: int
+
+    @property
+    def steps(self) -> list[dict[str, Any]]:
+        return list(self.document.get("steps") or [])
+
+
+@dataclass(frozen=True)
+class Imported:
+    """Something that exists, to be taken into state: its type's token, its name in the program, its id."""
+
+    type: str
+    name: str
+    id: str
+    protect: bool = True
+    parent: str = ""
+    provider: str = ""
 
 
 class PulumiCli:
@@ -44,31 +70,70 @@ class PulumiCli:
         self._project = project
         self._environment = dict(environment)
 
-    def run(self, operation: str, *, json_output: bool = False, color: str = "auto") -> int:
+    def run(
+        self, operation: str, *, json_output: bool = False, color: str = "auto", choices: Choices = NONE
+    ) -> int:
         """Run ``operation`` (preview, up, refresh, destroy) to its end; return the CLI's exit status."""
         self._select()
         command = [self._executable, operation, "--stack", self._project.stack, "--color", color]
-        if operation != "preview":
+        command += choices.flags()
+        if operation != "preview" and not choices.preview_only:
             command += ["--yes", "--skip-preview"]
         # `up` ends with a summary of the outputs; `tunestack outputs` shows them all.
         command.append("--json" if json_output else "--suppress-outputs")
         return _wait_for(command, self._project.root, self._environment)
 
-    def preview_steps(self) -> list[dict[str, Any]]:
-        """Return what `up` would do, as ``pulumi preview --json`` tells it."""
+    def digest(self, operation: str = "preview", choices: Choices = NONE) -> Digest:
+        """Say what ``operation`` would do, as ``pulumi preview --json`` tells it."""
         self._select()
-        done = self._quiet("preview", "--json")
-        return list(json.loads(done).get("steps") or []) if done else []
+        words = [operation, "--json", *choices.flags()]
+        if operation != "preview":
+            words.append("--preview-only")
+        done = self._ask(*words)
+        try:
+            return Digest(json.loads(done.stdout), done.returncode)
+        except ValueError:
+            sys.stderr.write(done.stderr)
+            return Digest({"steps": []}, done.returncode or 1)
 
-    def outputs(self) -> dict[str, Any]:
-        """Return the stack's outputs, secrets hidden."""
-        shown = self._quiet("stack", "output", "--json")
-        return dict(json.loads(shown)) if shown else {}
+    def import_resource(self, resource: Imported, *, json_output: bool = False, color: str = "auto") -> int:
+        """Take what exists into the stack's state by its id; return the CLI's exit status."""
+        self._select()
+        command = [self._executable, "import", resource.type, resource.name, resource.id]
+        command += ["--stack", self._project.stack, "--color", color, "--yes", "--skip-preview"]
+        # Code is generated from a schema, which not every provider here has: the command tells what to declare.
+        command += ["--generate-code=false", f"--protect={str(resource.protect).lower()}"]
+        for flag, urn in (("--parent", resource.parent), ("--provider", resource.provider)):
+            if urn:
+                command += [flag, f"{urn.rpartition('::')[2]}={urn}"]
+        command.append("--json" if json_output else "--suppress-outputs")
+        return _wait_for(command, self._project.root, self._environment)
+
+    def outputs(self, *, show_secrets: bool = False) -> dict[str, Any]:
+        """Return the stack's outputs, secrets hidden unless asked for."""
+        done = self._ask("stack", "output", "--json", *["--show-secrets"] * show_secrets)
+        return dict(json.loads(done.stdout)) if done.returncode == 0 else {}
+
+    def export(self, *, show_secrets: bool = False) -> dict[str, Any]:
+        """Return the stack's deployment, secrets encrypted unless asked for. Raises TunestackError."""
+        done = self._ask("stack", "export", *["--show-secrets"] * show_secrets)
+        if done.returncode:
+            raise TunestackError(Problem("pulumi-stack", done.stderr.strip().removeprefix("error: ")))
+        return dict(json.loads(done.stdout))
+
+    def import_deployment(self, exported: Any, *, force: bool = False) -> list[str]:
+        """Put a deployment in the place of the stack's state; return warnings. Raises TunestackError."""
+        self._select()
+        done = self._ask("stack", "import", *["--force"] * force, stdin=json.dumps(exported))
+        if done.returncode:
+            raise TunestackError(Problem("pulumi-stack", done.stderr.strip().removeprefix("error: ")))
+        return [line.removeprefix("warning: ") for line in done.stderr.splitlines() if line]
 
     def resources(self) -> list[dict[str, Any]]:
         """Return the resources in the stack's state."""
-        exported = self._quiet("stack", "export")
-        return list((json.loads(exported).get("deployment") or {}).get("resources") or []) if exported else []
+        done = self._ask("stack", "export")
+        deployment = json.loads(done.stdout).get("deployment") if done.returncode == 0 else None
+        return list((deployment or {}).get("resources") or [])
 
     def _select(self) -> None:
         """Make the stack where it does not exist yet, and free it of locks that a killed run left behind."""
@@ -92,16 +157,16 @@ class PulumiCli:
                 )
             )
 
-    def _quiet(self, *words: str) -> str:
-        done = subprocess.run(
+    def _ask(self, *words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [self._executable, *words, "--stack", self._project.stack],
             cwd=self._project.root,
             env=self._environment,
             capture_output=True,
             text=True,
+            input=stdin,
             check=False,
         )
-        return done.stdout if done.returncode == 0 else ""
 
 
 def _wait_for(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> int:

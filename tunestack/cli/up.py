@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 
+from tunestack.cli.choices import add_diff_arguments, add_selection_arguments, choices
 from tunestack.cli.project import add_stack_argument, find_project
 
 
@@ -12,6 +14,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_stack_argument(parser)
     add_engine_arguments(parser)
     parser.add_argument("-y", "--yes", action="store_true", help="do not show a preview and ask first")
+    add_diff_arguments(parser)
+    add_selection_arguments(parser, replace=True)
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     from tunestack.cli.terminal import confirmed, console
 
     started = time.monotonic()
+    asked = choices(arguments)
     project = find_project(arguments.cwd, arguments.stack)
     plans = resolved_plans(project)  # a bad row, a misspelt region: said before anything is started
     engine = open_engine(project, arguments.engine, start_emulator=True)
@@ -46,13 +51,15 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.yes:
             show_plan(planned_jobs(plans, []), shown, with_action=False)
         else:
-            status = engine.run("preview", color=arguments.color)
+            # That changes are not expected is held against what `up` does, not against what it would do.
+            shown_first = replace(asked, expect_no_changes=False)
+            status = engine.run("preview", color=arguments.color, choices=shown_first)
             if status:
                 return status
-            show_plan(planned_jobs(plans, engine.preview_steps()), shown)
+            show_plan(planned_jobs(plans, engine.digest(choices=shown_first).steps), shown)
     if not confirmed("Build this?", yes=arguments.yes, need="`up` builds resources and may spend money"):
         return 0
-    status = engine.run("up", json_output=arguments.json, color=arguments.color)
+    status = engine.run("up", json_output=arguments.json, color=arguments.color, choices=asked)
     if not arguments.json:
         if status == 0:
             show_summary(engine.outputs(), shown, seconds=time.monotonic() - started)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -19,8 +20,17 @@ from tunestack.engine.provider import CheckFailure, ProviderError
 from tunestack.engine.registry import Registry
 from tunestack.engine.state import DependencyGraph, PendingOperation, Resource, Snapshot
 from tunestack.engine.targets import Scope
-from tunestack.engine.urns import is_provider_type, name_of
+from tunestack.engine.urns import is_provider_type, name_of, type_of
 from tunestack.engine.values import Secret, redacted
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """A call to a provider that has not been answered yet. `kind` as of pending operations, `since` in seconds."""
+
+    kind: str
+    urn: str
+    since: float
 
 
 @dataclass
@@ -52,6 +62,8 @@ class Deployment:
     )  # why a dependent was deleted early
     registered: set[str] = field(default_factory=set)  # URNs that the program has asked for
     complained: bool = False  # something is wrong that a preview need not stop for
+    under_way: list[UnderWay] = field(default_factory=list)
+    clock: Callable[[], float] = time.monotonic
     failed: bool = False
     cancelled: bool = False
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
@@ -89,6 +101,15 @@ class Deployment:
     def cancel(self) -> None:
         self.cancelled = True
         self.stopped.set()
+
+    def waited_for(self) -> list[str]:
+        """What providers have not answered yet, for a person who waits for the end."""
+        now = self.clock()
+        return [
+            f"still {call.kind} {type_of(call.urn)} {name_of(call.urn)} ({now - call.since:.0f} s); interrupt again "
+            "to leave it behind as pending"
+            for call in self.under_way
+        ]
 
     # -- what it is limited to --
 
@@ -134,6 +155,8 @@ class Deployment:
                 raise ResourceError("the operation is ending")
             if not self.preview:
                 pending = await self.journal.begin(resource, kind)
+            call = UnderWay(kind, resource.urn, self.clock())
+            self.under_way.append(call)
             try:
                 yield pending
             except ProviderError as error:
@@ -146,6 +169,8 @@ class Deployment:
                 if pending is not None:
                     await self.journal.end(pending)
                 raise
+            finally:
+                self.under_way.remove(call)
 
     @contextlib.contextmanager
     def asking(self, urn: str) -> Iterator[None]:

@@ -199,6 +199,8 @@ def _state_metadata(resource: Resource | None) -> dict[str, Any] | None:
     metadata.update({key: True for key, flag in flags.items() if flag})
     metadata.update(inputs=redacted_signed(resource.inputs), outputs=redacted_signed(resource.outputs))
     metadata["provider"] = resource.provider
+    if resource.hide_diff:
+        metadata["hideDiffs"] = list(resource.hide_diff)
     if resource.init_errors:
         metadata["initErrors"] = list(resource.init_errors)
     return metadata

@@ -86,7 +86,7 @@ class Goal:
             created=old.created if old else "",
             modified=old.modified if old else "",
             ignore_changes=list(self.ignore_changes),
-            hide_diff=[list(parse_path(path)) for path in self.hide_diff],
+            hide_diff=list(self.hide_diff),
             replace_on_changes=list(self.replace_on_changes),
             replacement_trigger=self.replacement_trigger,
             resource_hooks={key: list(names) for key, names in self.hooks.items()},

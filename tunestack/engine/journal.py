@@ -24,6 +24,7 @@ class Journal:
         self._new: list[Resource] = []
         # Only creates may have left something behind that nobody knows of.
         self._pending = [item for item in base.pending_operations if item.type == "creating"]
+        self._earlier = list(self._pending)
         self._metadata = base.metadata
         self._new_names = new_names
         self._dirty = len(self._pending) != len(base.pending_operations)
@@ -113,7 +114,17 @@ class Journal:
 
     def clear_pending(self) -> None:
         self._dirty = self._dirty or bool(self._pending)
-        self._pending = []
+        self._pending, self._earlier = [], []
+
+    def interrupted(self, urn: str) -> list[Resource]:
+        """What earlier operations were creating under a URN when they were cut off."""
+        return [item.resource for item in self._earlier if item.resource.urn == urn]
+
+    def settle(self, urn: str) -> None:
+        """It is known now what became of the interrupted creates of a URN."""
+        settled = [item for item in self._earlier if item.resource.urn == urn]
+        self._pending = [item for item in self._pending if not any(item is other for other in settled)]
+        self._earlier = [item for item in self._earlier if item.resource.urn != urn]
 
     def touch(self) -> None:
         """A resource was changed in place."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tunestack.engine.callbacks import HookFailed
+from tunestack.engine.creation import create
 from tunestack.engine.deployment import Deployment, settle_secrets
 from tunestack.engine.errors import EngineError, ResourceError
 from tunestack.engine.events import Step
@@ -73,7 +74,7 @@ class Operations:
             return
         provider = deployment.registry.get(new.provider)
         async with deployment.calling(step, "creating", new) as pending:
-            outcome = await provider.create(new, deployment.preview, deployment.status_address)
+            outcome = await create(deployment, provider, new)
         self._settle(new, outcome, created=True)
         new.id = outcome.id
         await self._made(step, new, replaced, pending)

@@ -39,6 +39,7 @@ _NOUNS = {
     Operation.DESTROY: "destroy",
     Operation.IMPORT: "import",
 }
+WAITING_SECONDS = 15.0  # between two lines that tell what an interrupted operation waits for
 PROGRAM_PATIENCE_SECONDS = 5.0  # between SIGINT and SIGKILL, as the CLI
 
 
@@ -147,6 +148,10 @@ class Session:
             f"{self._operation} canceled; waiting for what is under way (interrupt again to leave it behind)"
         )
         await self._deployment.registry.cancel()
+        while True:  # until what was under way has ended, and this with it
+            for line in self._deployment.waited_for():
+                self._reporter.diagnostic("info", line)
+            await asyncio.sleep(WAITING_SECONDS)
 
     async def close(self) -> None:
         await self._deployment.registry.close()

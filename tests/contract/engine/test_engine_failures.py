@@ -30,6 +30,10 @@ def check_order(project: Project) -> None:
     verify(snapshot_from(document, provider).resources)
 
 
+def messages(project: Project) -> list[str]:
+    return [event["diagnosticEvent"]["message"] for event in project.events if "diagnosticEvent" in event]
+
+
 @contextmanager
 def nothing_left_behind(project: Project) -> Iterator[None]:
     """No program and no plugin of the project outlives what is done in between."""
@@ -184,6 +188,8 @@ async def test_a_second_interrupt_leaves_at_once_with_a_pending_operation(projec
         interrupt.trigger()
         while "Cancel" not in project.calls():
             await asyncio.sleep(0.01)
+        while not any("still creating" in message for message in messages(project)):
+            await asyncio.sleep(0.01)
         assert not running.done()  # a provider that does not listen is waited for
         interrupt.trigger()
         left = await running
@@ -197,6 +203,51 @@ async def test_a_second_interrupt_leaves_at_once_with_a_pending_operation(projec
     assert len(project.export()["pending_operations"]) == 1
     await project.run("refresh", clear_pending_creates=True)
     assert "pending_operations" not in project.export()
+
+
+def named(label: str) -> str:
+    return f"""
+        pulumi.CustomResource("toy:index:Thing", "a", {{"name": "chosen", "label": "{label}", "state": None}})
+    """
+
+
+async def test_what_a_killed_create_made_under_a_chosen_name_is_taken_over_if_it_is_the_same(
+    project: Project,
+) -> None:
+    project.program(named("x"))
+    project.script(a__create="crash")
+    assert (await project.run("up")).exit_code == 1
+    assert "pending_operations" in project.export()
+    project.script()
+    project.program(named("y"))
+    other = await project.run("up")  # not what was being created: nobody knows whose it is
+    assert other.exit_code == 1
+    assert any("import toy:index:Thing a ID" in item["message"] for item in other.diagnostics)
+    project.program(named("x"))
+    done = await project.run("up")
+    assert (done.exit_code, project.resources()["a"]["id"]) == (0, "chosen")
+    assert any("taken over" in item["message"] for item in done.diagnostics)
+    assert "pending_operations" not in project.export()
+    assert (await project.run("up", expect_no_changes=True)).exit_code == 0
+
+
+async def test_timeouts_of_every_kind_reach_the_provider(project: Project) -> None:
+    program = """
+        Thing("a", label="LABEL", opts=ResourceOptions(
+            custom_timeouts=pulumi.CustomTimeouts(create="90s", update="2m", read="1.5s", delete="1h")))
+    """
+    for label in ("x", "y"):
+        project.program(program.replace("LABEL", label))
+        assert (await project.run("up")).exit_code == 0
+    for operation in ("refresh", "destroy"):
+        assert (await project.run(operation)).exit_code == 0
+    timeouts = {call["method"]: call["request"].get("timeout") for call in project.recorded()}
+    assert {method: timeouts[method] for method in ("Create", "Update", "Read", "Delete")} == {
+        "Create": 90,
+        "Update": 120,
+        "Read": 1.5,
+        "Delete": 3600,
+    }
 
 
 async def test_refresh_before_update_reads_first_and_a_clean_read_needs_no_update(project: Project) -> None:

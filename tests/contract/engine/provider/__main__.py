@@ -214,7 +214,9 @@ class Toy(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.CreateResponse(properties=to_struct(self.outputs(inputs)))
         await self.refuse(context, request, "create")
         digest = hashlib.sha256(os.urandom(8)).hexdigest()[:6]
-        identifier = f"things/{request.name}-{digest}"
+        identifier = plain(inputs).get("name") or f"things/{request.name}-{digest}"
+        if self.remote(identifier).exists():
+            await context.abort(grpc.StatusCode.UNKNOWN, f"Error 409: {identifier} exists, conflict")
         outputs = {**self.outputs(inputs), "state": "DONE"}
         self.write(identifier, outputs)
         await self.log(request.urn, f"submitted {identifier}")
