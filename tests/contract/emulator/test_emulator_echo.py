@@ -12,6 +12,11 @@ from hypothesis import strategies as st
 from tunestack.emulator.documents import load
 
 SCHEMAS = load().schemas
+SPECS = tuple(
+    name
+    for name in SCHEMAS["aiplatform.v1beta1"]["GoogleCloudAiplatformV1beta1TuningJob"]["properties"]
+    if name.endswith("Spec") and name != "encryptionSpec"
+)
 LABELS = st.dictionaries(
     st.from_regex(r"[a-z][a-z0-9_-]{0,8}", fullmatch=True),
     st.from_regex(r"[a-z0-9_-]{0,8}", fullmatch=True),
@@ -69,7 +74,11 @@ def body_of(
         for field, child in schema["properties"].items()
         if not child.get("readOnly")
         and field not in (*without, "etag")
-        and (depth > 0 or not ({"$ref", "items", "additionalProperties", "properties"} & set(child)))
+        and (
+            depth > 0
+            or child.get("required")
+            or not ({"$ref", "items", "additionalProperties", "properties"} & set(child))
+        )
     }
     needed = {field for field in fields if schema["properties"][field].get("required")}
     return st.fixed_dictionaries(
@@ -133,6 +142,45 @@ def test_a_pipeline_job_reads_back_as_sent(emulator, body):
     body["templateUri"] = "https://us-kfp.pkg.dev/not/played/v1"
     body.setdefault("runtimeConfig", {"gcsOutputDirectory": "gs://somewhere/out"})
     created = emulator.call("POST", f"{PARENT}/pipelineJobs", body)
+    kept(body, emulator.call("GET", "/v1/" + created["name"]))
+
+
+@SLOW
+@given(
+    body=bodies(
+        "aiplatform.v1beta1",
+        "GoogleCloudAiplatformV1beta1TuningJob",
+        without=("baseModel", "preTunedModel", "encryptionSpec", *SPECS),
+    ),
+    spec=st.sampled_from(SPECS).flatmap(
+        lambda name: st.tuples(
+            st.just(name),
+            bodies(
+                "aiplatform.v1beta1",
+                SCHEMAS["aiplatform.v1beta1"]["GoogleCloudAiplatformV1beta1TuningJob"]["properties"][name][
+                    "$ref"
+                ],
+                without=("hyperParameters",),
+            ),
+        )
+    ),
+)
+def test_a_tuning_job_reads_back_as_sent(emulator, body, spec):
+    body |= {"baseModel": "gemini-2.5-flash", spec[0]: spec[1]}
+    created = emulator.call("POST", f"{PARENT.replace('v1', 'v1beta1', 1)}/tuningJobs", body)
+    kept(body, emulator.call("GET", "/v1beta1/" + created["name"]))
+
+
+@SLOW
+@given(
+    pool=bodies("aiplatform.v1", "GoogleCloudAiplatformV1WorkerPoolSpec", without=("pythonPackageSpec",)),
+    body=bodies("aiplatform.v1", "GoogleCloudAiplatformV1CustomJob", depth=2, without=("jobSpec",)),
+)
+def test_a_custom_job_reads_back_as_sent(emulator, pool, body):
+    pool.setdefault("containerSpec", {"imageUri": "python:3.11"})
+    body["jobSpec"] = {"workerPoolSpecs": [pool], "scheduling": {"strategy": "FLEX_START"}}
+    body["displayName"] = body.get("displayName") or "x"
+    created = emulator.call("POST", f"{PARENT}/customJobs", body)
     kept(body, emulator.call("GET", "/v1/" + created["name"]))
 
 

@@ -60,8 +60,15 @@ def versions(state: State, model: str) -> list[Json]:
 def view(state: State, version: Json) -> Json:
     """A version as a caller reads it: model labels and version labels are merged."""
     model = state.rows.get(version["name"].partition("@")[0])
-    labels = {**model.get("labels", {}), **version.get("labels", {})}
-    return with_etag({**version, "labels": labels} if labels else version)
+    if "labels" in model or "labels" in version:
+        version = {**version, "labels": {**model.get("labels", {}), **version.get("labels", {})}}
+    return with_etag(version)
+
+
+def tuned_from(model: Json) -> Json:
+    """What the emulator noted of a model that it tuned: ``baseModel``, ``generatesContent``; empty for others."""
+    metadata = model.get("metadata")
+    return metadata if isinstance(metadata, dict) and metadata.get("simulated") is True else {}
 
 
 def create_version(state: State, model_name: str, model: Json, adapter: Adapter | None = None) -> Json:
@@ -74,7 +81,9 @@ def create_version(state: State, model_name: str, model: Json, adapter: Adapter 
     with state.database.transaction():
         shared = state.rows.find(model_name)
         if shared is None:
-            shared = {"name": model_name, "labels": model.get("labels", {}), "_last": 0, "createTime": now}
+            shared = {"name": model_name, "_last": 0, "createTime": now}
+            if "labels" in model:
+                shared["labels"] = model["labels"]
             state.rows.create(MODELS, model_name.rpartition("/models/")[0], model_name, shared)
             model = {key: value for key, value in model.items() if key != "labels"}
             aliases = [DEFAULT, *(alias for alias in aliases if alias != DEFAULT)]

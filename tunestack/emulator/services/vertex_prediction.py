@@ -8,7 +8,7 @@ from typing import Any
 from tunestack.emulator.call import Call, Reply, implements
 from tunestack.emulator.errors import failed_precondition
 from tunestack.emulator.services.content_generation import generate, streamed
-from tunestack.emulator.services.model_registry import adapter_folder, version_row
+from tunestack.emulator.services.model_registry import adapter_folder, tuned_from, version_row
 from tunestack.emulator.services.text_prediction import predict_text
 from tunestack.emulator.services.vertex import named_row
 from tunestack.emulator.state import State
@@ -75,5 +75,4 @@ def _next(state: State, endpoint: Json) -> Json:
 
 def _is_gemini(model: Json) -> bool:
     """Whether a model was tuned from one that chats: by a tuning job, not by the PaLM pipeline or by hand."""
-    metadata = model.get("metadata")
-    return isinstance(metadata, dict) and bool(metadata.get("generatesContent"))
+    return bool(tuned_from(model).get("generatesContent"))

@@ -7,7 +7,7 @@ from typing import Any
 
 from tunestack.emulator.call import Call, implements
 from tunestack.emulator.errors import invalid
-from tunestack.emulator.services.model_registry import model_row
+from tunestack.emulator.services.model_registry import model_row, tuned_from
 from tunestack.emulator.services.vertex import location_of
 from tunestack.emulator.services.vertex_jobs import submit
 
@@ -44,7 +44,7 @@ def create(call: Call) -> Json:
         model = model_row(call.state, body["preTunedModel"].get("tunedModelName", ""))
         body["preTunedModel"] = {
             **body["preTunedModel"],
-            "baseModel": model.get("metadata", {}).get("baseModel", ""),
+            "baseModel": tuned_from(model).get("baseModel", ""),
         }
     return submit(call, TUNING_JOBS, str(call.state.new_id()), "JOB_STATE_PENDING")
 
