@@ -113,9 +113,10 @@ def _places(columns: Sequence[Column], doubles: Any) -> Iterator[Place]:
     import numpy as np
 
     for number, start, hashes in _arrays(columns):
-        at = np.searchsorted(doubles, hashes)
-        at[at == len(doubles)] = 0
-        for row in np.flatnonzero(doubles[at] == hashes).tolist():
+        # Those of the pass first: searching is dearer than comparing, and most hashes are of other passes.
+        near = np.flatnonzero((hashes >= doubles[0]) & (hashes <= doubles[-1]))
+        wanted = hashes[near]
+        for row in near[doubles[np.searchsorted(doubles, wanted)] == wanted].tolist():
             yield Place(int(hashes[row]), number, start + row)
 
 
