@@ -10,11 +10,13 @@ from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from tunestack.provider.values import Properties, has_unknown, plain
+from tunestack.provider.watching import JobWatches
 from tunestack.vertex.timing import Timing
 
 if TYPE_CHECKING:
     from tunestack.provider.configuration import Configuration
     from tunestack.vertex.client import VertexClient
+    from tunestack.vertex.quota import QuotaClient
     from tunestack.vertex.storage import ObjectStore
 
 
@@ -141,7 +143,12 @@ class Session:
     configuration: Configuration
     vertex: VertexClient
     storage: ObjectStore
+    quotas: QuotaClient
     timing: Timing = field(default_factory=Timing)
+    watches: JobWatches = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.watches = JobWatches(self.vertex, self.timing)
 
     async def pause(self, seconds: float, cancelled: asyncio.Event) -> None:
         """Sleeps, or less where the operation is cancelled meanwhile."""

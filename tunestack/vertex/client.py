@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from tunestack.vertex.errors import GoogleError, NotFound, ServiceFault
@@ -59,8 +59,9 @@ class VertexClient:
         body: object = None,
         timeout: float | None = None,
         version: str = "v1",
+        attempts: int | None = None,
     ) -> Json:
-        """One request; ``path`` without the version. ``repeatable``: whether it may be sent again (``Transport``)."""
+        """One request; ``path`` without the version. ``repeatable`` and ``attempts``: see ``Transport.request``."""
         response = await self._transport.request(
             method,
             self._url(location, path, version),
@@ -68,6 +69,7 @@ class VertexClient:
             params=params,
             json=body,
             timeout=timeout,
+            attempts=attempts,
         )
         try:
             answer = response.json() if response.content else {}
@@ -112,19 +114,32 @@ class VertexClient:
             raise ServiceFault(200, "UNAVAILABLE", "the answer names no job", request=f"POST {path}")
         return answer
 
-    async def get_job(self, collection: JobCollection, name: str) -> Json:
+    async def get_job(self, collection: JobCollection, name: str, *, attempts: int | None = None) -> Json:
         """The job as it is now."""
-        return await self._get(name, version=collection.version)
+        return await self._get(name, version=collection.version, attempts=attempts)
 
     async def list_jobs(
-        self, collection: JobCollection, project: str, location: str, filter_: str, *, page_size: int = 100
-    ) -> AsyncIterator[Json]:
-        """Jobs that match an AIP-160 filter, page after page."""
+        self,
+        collection: JobCollection,
+        project: str,
+        location: str,
+        filter_: str,
+        *,
+        page_size: int = 100,
+        attempts: int | None = None,
+    ) -> AsyncGenerator[Json, None]:
+        """Jobs that match an AIP-160 filter, page after page; ``attempts`` at each."""
         path = f"{collection.parent(project, location)}/{collection.segment}"
         params = {"filter": filter_, "pageSize": str(page_size)}
         while True:
             page = await self.call(
-                "GET", location, path, repeatable=True, params=params, version=collection.version
+                "GET",
+                location,
+                path,
+                repeatable=True,
+                params=params,
+                version=collection.version,
+                attempts=attempts,
             )
             for job in page.get(collection.segment) or []:
                 yield job
@@ -247,8 +262,10 @@ class VertexClient:
         response = current.get("response")
         return dict(response) if isinstance(response, Mapping) else {}
 
-    async def _get(self, name: str, *, version: str = "v1") -> Json:
-        return await self.call("GET", location_of(name), name, repeatable=True, version=version)
+    async def _get(self, name: str, *, version: str = "v1", attempts: int | None = None) -> Json:
+        return await self.call(
+            "GET", location_of(name), name, repeatable=True, version=version, attempts=attempts
+        )
 
     async def _delete(self, name: str, *, version: str = "v1") -> None:
         try:

@@ -7,7 +7,12 @@ from typing import Any
 
 
 class GoogleError(Exception):
-    """An error answer of a Google API (AIP-193): HTTP status, canonical status name, message, details."""
+    """An error answer of a Google API (AIP-193): HTTP status, canonical status name, message, details.
+
+    ``retry_after``: seconds that the server asked to be left alone, None where it asked nothing.
+    """
+
+    retry_after: float | None = None
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from tunestack.vertex.credentials import TokenSource
-from tunestack.vertex.errors import NotSent, ServiceFault, Unauthenticated, google_error
+from tunestack.vertex.errors import GoogleError, NotSent, ServiceFault, Unauthenticated, google_error
 from tunestack.vertex.loopback import is_loopback
 from tunestack.vertex.timing import Timing, backoff
 
@@ -21,6 +21,9 @@ RETRIED_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 
 ATTEMPTS = 6
 LONGEST_RETRY_AFTER = 120.0
+
+CONNECTIONS = 64
+"""Most sockets of one process: hundreds of jobs submitted at once wait their turn for one, however long that takes."""
 
 
 class Transport:
@@ -64,8 +67,9 @@ class Transport:
         """A proxy from the environment is right for Google and wrong for loopback."""
         import httpx
 
-        limits = httpx.Limits(max_connections=100, max_keepalive_connections=20)
-        timeout = httpx.Timeout(60.0, connect=10.0)
+        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
+        # The wait for a free connection has no limit: a request that never left would read as one whose answer is lost.
+        timeout = httpx.Timeout(60.0, connect=10.0, pool=None)
         if is_loopback(url):
             self._direct = self._direct or httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False)
             return self._direct
@@ -83,11 +87,16 @@ class Transport:
         content: bytes | None = None,
         content_type: str | None = None,
         timeout: float | None = None,
+        attempts: int | None = None,
     ) -> httpx.Response:
-        """The successful answer. Raises ``GoogleError``; ``ServiceFault`` where nothing came back."""
+        """The successful answer. Raises ``GoogleError``; ``ServiceFault`` where nothing came back.
+
+        ``attempts``: how often it is sent at most, where that is not the transport's own rule.
+        """
         import httpx
 
         what = f"{method} {url}"
+        most = attempts or self._attempts
         renewed = False
         attempt = 0
         while True:
@@ -95,14 +104,16 @@ class Transport:
             headers = {"authorization": f"Bearer {await self._tokens.token()}"}
             if content_type is not None:
                 headers["content-type"] = content_type
-            options: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
+            options: dict[str, Any] = (
+                {} if timeout is None else {"timeout": httpx.Timeout(timeout, pool=None)}
+            )
             try:
                 response = await self._client(url).request(
                     method, url, params=params, json=json, content=content, headers=headers, **options
                 )
             except httpx.TransportError as error:
                 never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-                if (repeatable or never_sent) and attempt < self._attempts:
+                if (repeatable or never_sent) and attempt < most:
                     await self._timing.sleep(backoff(attempt - 1, self._timing))
                     continue
                 reason = str(error) or type(error).__name__
@@ -111,20 +122,19 @@ class Transport:
             if response.is_success:
                 return response
             failure = google_error(response.status_code, _body(response), request=what)
+            failure.retry_after = retry_after(response.headers.get("retry-after"), self._timing.wall())
             if isinstance(failure, Unauthenticated) and not renewed:
                 renewed = True
                 await self._tokens.token(renew=True)
                 continue
             unseen = response.status_code == 429
-            if (
-                (repeatable and response.status_code in RETRIED_STATUS) or unseen
-            ) and attempt < self._attempts:
-                await self._timing.sleep(self._pause(response, attempt))
+            if ((repeatable and response.status_code in RETRIED_STATUS) or unseen) and attempt < most:
+                await self._timing.sleep(self._pause(failure, attempt))
                 continue
             raise failure
 
-    def _pause(self, response: httpx.Response, attempt: int) -> float:
-        asked = retry_after(response.headers.get("retry-after"), self._timing.wall())
+    def _pause(self, failure: GoogleError, attempt: int) -> float:
+        asked = failure.retry_after
         return backoff(attempt - 1, self._timing) if asked is None else min(asked, LONGEST_RETRY_AFTER)
 
 
