@@ -12,13 +12,23 @@ if TYPE_CHECKING:
         CustomJob,
         Deployment,
         Evaluation,
+        Grant,
         ModelVersion,
         PipelineJob,
         Provider,
         TuningJob,
     )
 
-__all__ = ["CustomJob", "Deployment", "Evaluation", "ModelVersion", "PipelineJob", "Provider", "TuningJob"]
+__all__ = [
+    "CustomJob",
+    "Deployment",
+    "Evaluation",
+    "Grant",
+    "ModelVersion",
+    "PipelineJob",
+    "Provider",
+    "TuningJob",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -39,6 +39,11 @@ class Configuration(Inputs):
         """Where Cloud Storage is; a local stand-in serves both."""
         return self.storage_endpoint or (self.endpoint if self.local else None)
 
+    @property
+    def quotas(self) -> str | None:
+        """Where Cloud Quotas is: Google's, unless a local stand-in plays everything."""
+        return self.endpoint if self.local else None
+
 
 _ENGINE_OWN = frozenset({"version", "pluginDownloadURL"})
 

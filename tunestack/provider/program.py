@@ -10,8 +10,18 @@ from pulumi import Input, Output, ResourceOptions
 
 from tunestack.provider.declaring import OutputOf, wire
 from tunestack.provider.program_models import Deployment, ModelVersion
+from tunestack.provider.program_quota import Grant
 
-__all__ = ["CustomJob", "Deployment", "Evaluation", "ModelVersion", "PipelineJob", "Provider", "TuningJob"]
+__all__ = [
+    "CustomJob",
+    "Deployment",
+    "Evaluation",
+    "Grant",
+    "ModelVersion",
+    "PipelineJob",
+    "Provider",
+    "TuningJob",
+]
 
 RetryCause = Literal["stockout", "preemption", "internal", "deadline"]
 

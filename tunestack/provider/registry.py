@@ -8,10 +8,12 @@ from tunestack.provider.deployment import DeploymentResource
 from tunestack.provider.evaluation import EvaluationResource
 from tunestack.provider.model_version import ModelVersionResource
 from tunestack.provider.pipeline_job import PipelineJobResource
+from tunestack.provider.quota_grant import GrantResource
 from tunestack.provider.resource import Resource, Session
 from tunestack.provider.tuning_job import TuningJobResource
 from tunestack.vertex.client import VertexClient
 from tunestack.vertex.credentials import token_source
+from tunestack.vertex.quota import QuotaClient
 from tunestack.vertex.storage import ObjectStore
 from tunestack.vertex.timing import Timing
 from tunestack.vertex.transport import Transport
@@ -23,6 +25,7 @@ RESOURCES: tuple[type[Resource], ...] = (
     EvaluationResource,
     ModelVersionResource,
     DeploymentResource,
+    GrantResource,
 )
 
 
@@ -32,4 +35,6 @@ def connect(configuration: Configuration, timing: Timing | None = None) -> Sessi
     tokens = token_source(configuration.endpoint, configuration.access_token)
     transport = Transport(tokens, timing=timing)
     vertex = VertexClient(transport, endpoint=configuration.endpoint, timing=timing)
-    return Session(configuration, vertex, ObjectStore(transport, endpoint=configuration.storage), timing)
+    storage = ObjectStore(transport, endpoint=configuration.storage)
+    quotas = QuotaClient(transport, endpoint=configuration.quotas)
+    return Session(configuration, vertex, storage, quotas, timing)

@@ -26,6 +26,7 @@ from tunestack.provider.evaluation import EvaluationInputs
 from tunestack.provider.inputs import Inputs
 from tunestack.provider.model_version_inputs import ModelVersionInputs
 from tunestack.provider.pipeline_job_inputs import PipelineJobInputs
+from tunestack.provider.quota_grant_inputs import GrantInputs
 from tunestack.provider.registry import RESOURCES
 from tunestack.provider.tuning_job_inputs import TuningJobInputs
 from tunestack.provider.values import Secret, decode, encode
@@ -162,6 +163,7 @@ async def test_the_schema_the_models_and_the_python_classes_say_the_same(engine:
         "tunestack:vertex:Evaluation": EvaluationInputs,
         "tunestack:vertex:ModelVersion": ModelVersionInputs,
         "tunestack:vertex:Deployment": DeploymentInputs,
+        "tunestack:quota:Grant": GrantInputs,
     }
     assert schema["resources"].keys() == {cls.token for cls in RESOURCES} == models.keys()
     assert schema["provider"]["inputProperties"].keys() == aliases(Configuration)
