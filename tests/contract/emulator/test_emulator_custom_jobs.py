@@ -126,8 +126,8 @@ def test_a_scripted_pipeline_job_ends_without_data_or_training(emulator):
 
 
 def test_hundreds_of_scripted_jobs_are_live_at_once(emulator):
-    name = emulator.script(state="RUNNING", times=200)
-    made = {emulator.call("POST", PATH, body(name))["name"] for _ in range(200)}
+    name = emulator.script(state="RUNNING", times=100)
+    made = {emulator.call("POST", PATH, body(name))["name"] for _ in range(100)}
     running = f'displayName="{name}" AND state="JOB_STATE_RUNNING"'
     page = emulator.call("GET", PATH, filter=running, pageSize=1000)
     assert {row["name"] for row in page["customJobs"]} == made

@@ -200,3 +200,38 @@ def test_an_override_lowers_a_limit_and_never_raises_it(emulator, project):
         "overrides" not in overrides.list(parent=limit).execute()
         or not overrides.list(parent=limit).execute()["overrides"]
     )
+
+
+def custom_job(emulator, project, count, **scheduling):
+    pool = {
+        "machineSpec": {"acceleratorType": "NVIDIA_A100_80GB", "acceleratorCount": count},
+        "containerSpec": {"imageUri": "python:3.11"},
+    }
+    name = emulator.script(state="RUNNING")
+    job_spec = {"workerPoolSpecs": [pool], **({"scheduling": scheduling} if scheduling else {})}
+    path = f"/v1/projects/{project}/locations/us-central1/customJobs"
+    return emulator.http.post(path, json={"displayName": name, "jobSpec": job_spec})
+
+
+def test_a_custom_job_beyond_the_grant_is_refused_with_the_quota(emulator, project):
+    assert custom_job(emulator, project, 100).status_code == 200
+    emulator.call(
+        "POST", "/_local/quotas", {"project": project, "quotaId": A100, "dimensions": REGION, "value": 104}
+    )
+    assert custom_job(emulator, project, 4).status_code == 200
+    refused = custom_job(emulator, project, 1)
+    error = refused.json()["error"]
+    assert (refused.status_code, error["status"]) == (429, "RESOURCE_EXHAUSTED")
+    assert "custom_model_training_nvidia_a100_80gb_gpus" in error["message"]
+    assert error["details"][1]["metadata"]["quota_limit_value"] == "104"
+    assert custom_job(emulator, project, 1, strategy="SPOT").status_code == 200
+
+
+def test_tuning_jobs_beyond_the_grant_wait_for_quota(emulator, project):
+    limit = {"project": project, "quotaId": "GlobalConcurrentTuningJobsPerProject", "value": 0}
+    emulator.call("POST", "/_local/quotas", limit)
+    body = {"baseModel": "gemini-2.5-flash", "supervisedTuningSpec": emulator.tuning_data(4)}
+    job = emulator.call("POST", f"/v1/projects/{project}/locations/us-central1/tuningJobs", body)["name"]
+    emulator.wait(job, lambda row: row.get("tuningJobState") == "TUNING_JOB_STATE_WAITING_FOR_QUOTA")
+    emulator.call("POST", "/_local/quotas", {**limit, "value": 1})
+    assert emulator.wait(job)["state"] == "JOB_STATE_SUCCEEDED"

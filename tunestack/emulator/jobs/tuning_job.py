@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,6 +15,7 @@ from tunestack.emulator.jobs.run import Run
 from tunestack.emulator.jobs.states import JOB_STATES, TaskFailed
 from tunestack.emulator.jobs.training import train
 from tunestack.emulator.jobs.tuned_model import put_on_endpoint, register
+from tunestack.emulator.services import quotas
 from tunestack.emulator.services.model_registry import adapter_of_folder, model_row
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ _EPOCHS = 3
 _BATCH_SIZE = 8
 _SEED = 0
 _DETAIL = "TUNING_JOB_STATE_"
+_WAITING = f"{_DETAIL}WAITING_FOR_QUOTA"
+_LOOK_AGAIN_SECONDS = 0.1
 
 
 class TuningJob:
@@ -65,6 +69,7 @@ class TuningJob:
                 " (/_local/outcomes) ends such a job without training.",
             )
         spec = row[PLAYED]
+        await _quota(run)
         _detail(run, "PROCESSING_DATASET")
         files = {name: _rows(run, spec.get(f"{name}DatasetUri", "")) for name in ("training", "validation")}
         if problems := [problem for _, found in files.values() for problem in found]:
@@ -111,6 +116,26 @@ class TuningJob:
 
         output, _ = await train(run, trainer_spec, on_progress)
         return str(output / "adapter")
+
+
+async def _quota(run: Run) -> None:
+    """Wait until fewer jobs of the project train than its quota allows."""
+    state, project = run.state, run.name.split("/")[1]
+    quota = quotas.QUOTAS[quotas.VERTEX, quotas.TUNING_JOBS]
+    while True:
+        before = [
+            row
+            for row in state.rows.list(TuningJob.collection)
+            if row["name"].split("/")[1] == project
+            and row["state"] == f"{run.state_prefix}RUNNING"
+            and row.get("tuningJobState", _WAITING) != _WAITING
+        ]
+        value = quotas.enforced(state, project, quota, {})
+        if value is None or len(before) < value:
+            return
+        if run.row.get("tuningJobState") != _WAITING:
+            run.change(tuningJobState=_WAITING)
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
 
 def _publish(run: Run, adapter: str) -> Json:

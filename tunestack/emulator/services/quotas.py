@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from tunestack.emulator.errors import invalid
+from tunestack.emulator.errors import ApiError, invalid
 from tunestack.emulator.state import State
 
 Json = dict[str, Any]
@@ -104,7 +104,7 @@ def _quotas() -> list[Quota]:
             f"{title} CPUs for A2 CPU types per region",
         ),
         Quota(
-            "GlobalConcurrentTuningJobsPerProject",
+            TUNING_JOBS,
             f"{VERTEX}/global_concurrent_tuning_jobs",
             "Global concurrent tuning jobs",
             dimensions=(),
@@ -113,6 +113,20 @@ def _quotas() -> list[Quota]:
     ]
 
 
+TUNING_JOBS = "GlobalConcurrentTuningJobsPerProject"
+# AcceleratorType -> the part of the quota's id. TPUs are asked for by machine type and are not enforced.
+ACCELERATORS = {
+    "NVIDIA_TESLA_V100": "V100GPUs",
+    "NVIDIA_TESLA_P100": "P100GPUs",
+    "NVIDIA_TESLA_T4": "T4GPUs",
+    "NVIDIA_L4": "L4GPUs",
+    "NVIDIA_TESLA_A100": "A100GPUs",
+    "NVIDIA_A100_80GB": "A10080GBGPUs",
+    "NVIDIA_H100_80GB": "H100GPUs",
+    "NVIDIA_H100_MEGA_80GB": "H100MEGAGPUs",
+    "NVIDIA_H200_141GB": "H200GPUs",
+    "NVIDIA_B200": "B200GPUs",
+}
 QUOTAS = {(quota.service, quota.id): quota for quota in _quotas()}
 
 
@@ -148,6 +162,43 @@ def set_limit(state: State, project: str, quota: Quota, dimensions: Json, value:
         state.rows.create("quotaValues", f"projects/{project}", name, changed)
     else:
         state.rows.put(name, changed)
+
+
+def enforced(state: State, project: str, quota: Quota, dimensions: Json) -> int | None:
+    """What may be used at once; None where nobody has set this project's quota: it is not enforced before."""
+    if state.rows.find(_values_name(project, quota)) is None:
+        return None
+    value = limit(state, project, quota, dimensions)
+    return None if value == UNLIMITED else value
+
+
+def exceeded(quota: Quota, project: str, value: int) -> ApiError:
+    """429 RESOURCE_EXHAUSTED, as Google words it."""
+    subject = f"project:{project}"
+    return ApiError(
+        "RESOURCE_EXHAUSTED",
+        f"The following quota metrics exceed quota limits: {quota.metric}",
+        details=[
+            {
+                "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+                "violations": [
+                    {"subject": subject, "description": f"{quota.display_name}: the limit is {value}."}
+                ],
+            },
+            {
+                "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                "reason": "RATE_LIMIT_EXCEEDED",
+                "domain": "googleapis.com",
+                "metadata": {
+                    "consumer": f"projects/{project}",
+                    "quota_limit": quota.id,
+                    "quota_limit_value": str(value),
+                    "quota_metric": quota.metric,
+                    "service": quota.service,
+                },
+            },
+        ],
+    )
 
 
 class Decisions:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from tunestack.emulator.call import Call, implements
 from tunestack.emulator.errors import invalid
+from tunestack.emulator.jobs.states import ENDED, short_state
+from tunestack.emulator.services import quotas
+from tunestack.emulator.services.vertex import location_of
 from tunestack.emulator.services.vertex_jobs import submit
 
 Json = dict[str, Any]
@@ -22,7 +26,37 @@ def create(call: Call) -> Json:
     ]
     if problems:
         raise invalid("\n".join(text for _, text in problems), problems)
+    _check_quotas(call)
     return submit(call, CUSTOM_JOBS, str(call.state.new_id()), "JOB_STATE_PENDING")
+
+
+def _check_quotas(call: Call) -> None:
+    """Raises 429 where the accelerators of this job and of those that live would be more than is granted."""
+    state, parent = call.state, call.parent()
+    used: Counter[str] = Counter()
+    for row in state.rows.list(CUSTOM_JOBS, parent):
+        if short_state(row["state"]) not in ENDED:
+            used += _accelerators(row["jobSpec"])
+    for quota_id, wanted in _accelerators(call.body["jobSpec"]).items():
+        quota = quotas.QUOTAS[quotas.VERTEX, quota_id]
+        project, region = parent.split("/")[1], location_of(parent)
+        value = quotas.enforced(state, project, quota, {"region": region})
+        if value is not None and used[quota_id] + wanted > value:
+            raise quotas.exceeded(quota, project, value)
+
+
+def _accelerators(job_spec: Json) -> Counter[str]:
+    """Quota id -> accelerators."""
+    preemptible = job_spec.get("scheduling", {}).get("strategy") in ("SPOT", "FLEX_START")
+    use = "CustomModelTrainingPreemptible" if preemptible else "CustomModelTraining"
+    found: Counter[str] = Counter()
+    for pool in job_spec["workerPoolSpecs"]:
+        machine = pool.get("machineSpec", {})
+        what = quotas.ACCELERATORS.get(machine.get("acceleratorType", ""))
+        if what:
+            number = int(machine.get("acceleratorCount", 0)) * int(pool.get("replicaCount", 1))
+            found[f"{use}{what}PerProjectPerRegion"] += number
+    return found
 
 
 def _problem(pool: Json) -> str | None:
