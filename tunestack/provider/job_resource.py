@@ -7,6 +7,7 @@ Vertex AI patches no job. A kind of job says what is its own: its client collect
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 
@@ -48,6 +49,8 @@ class JobResource(JobDeclaration[InputsT, JobT]):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._keepers: defaultdict[str, set[str]] = defaultdict(set)
+        # Two resources of one spec, created at once, would each find nothing to adopt.
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def seen(self, id_: str, urn: str, *, kept: bool) -> None:
         """Remembers which objects this update keeps: a renamed or forcibly replaced resource adopts the same job."""
@@ -62,15 +65,16 @@ class JobResource(JobDeclaration[InputsT, JobT]):
         """Adopts or submits, then waits."""
         spec = parse_inputs(self.inputs_model, inputs)
         hash_ = self.required_hash(inputs)
-        try:
-            job, others = await unless_cancelled(self._adoptable(call, spec, hash_), call.cancelled)
-        except Interrupted:
-            raise Refused("CANCELLED", "stopped before anything was submitted") from None
-        adopted = job is not None
-        if job is None:
-            known = {other.name for other in others}
-            submission = self._submission(spec, hash_, self.job_id(spec, hash_))
-            job = await self._submit(call, inputs, submission, left=False, known=known)
+        async with self._turns[hash_]:
+            try:
+                job, others = await unless_cancelled(self._adoptable(call, spec, hash_), call.cancelled)
+            except Interrupted:
+                raise Refused("CANCELLED", "stopped before anything was submitted") from None
+            adopted = job is not None
+            if job is None:
+                known = {other.name for other in others}
+                submission = self._submission(spec, hash_, self.job_id(spec, hash_))
+                job = await self._submit(call, inputs, submission, left=False, known=known)
         self.seen(job.name, call.urn, kept=True)
         outputs = await self._settle(call, job, inputs, spec, adopted=adopted, id_=job.name)
         return Created(job.name, outputs)
@@ -151,15 +155,12 @@ class JobResource(JobDeclaration[InputsT, JobT]):
             nonlocal newest
             newest = view
 
-        async def look() -> JobT:
-            return await self._get(name)
-
         def failed(reason: str) -> InitFailed:
             return InitFailed(id_, self.outputs_of(newest, inputs, adopted=adopted), [reason], inputs)
 
         try:
             if spec.wait or job.rule.terminal:
-                newest = await follow(self.session, call, job, look, show=spec.progress, seen=seen)
+                newest = await follow(self.session, call, job, show=spec.progress, seen=seen)
             else:
                 await call.log.info(f"{job.state} {name}: not waited for (wait: false)")
                 return self.outputs_of(job, inputs, adopted=adopted)
@@ -324,17 +325,14 @@ class JobResource(JobDeclaration[InputsT, JobT]):
         collection, name = self.view.collection, job.name
         await call.log.status(f"cancelling {resource_id(name)}")
 
-        async def look() -> JobT:
-            return await self._get(name)
-
         try:
             await self.session.vertex.cancel_job(collection, name)
         except InvalidArgument:  # FAILED_PRECONDITION: it may have ended since we looked
-            job = await look()
+            job = await self._get(name)
             if not job.rule.terminal:
                 raise
         try:
-            return await follow(self.session, call, job, look, show=False, seen=lambda _: None)
+            return await follow(self.session, call, job, show=False, seen=lambda _: None)
         except Interrupted:
             raise Refused(
                 "CANCELLED", f"{name} is being cancelled; run the command again to finish"

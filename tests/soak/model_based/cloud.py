@@ -1,0 +1,191 @@
+"""The emulator in a thread of the test's own process: it sees every request at the moment it is carried out."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import uvicorn
+
+from tunestack.emulator.application import starlette_application
+from tunestack.emulator.jobs.states import ENDED, short_state
+from tunestack.emulator.options import EmulatorOptions
+from tunestack.emulator.state import State
+from tunestack.spec.spec_hash import SPEC_HASH_LABEL
+
+Json = dict[str, Any]
+T = TypeVar("T")
+COLLECTIONS = ("pipelineJobs", "tuningJobs", "customJobs")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as the cloud has it."""
+
+    name: str
+    kind: str
+    spec_hash: str
+    state: str
+
+    @property
+    def live(self) -> bool:
+        return self.state not in ENDED
+
+
+@dataclass(frozen=True)
+class Deed:
+    """Something that was done to a job, and the other jobs of its spec hash at that moment."""
+
+    verb: str  # submit | cancel
+    job: Job
+    others: tuple[Job, ...] = ()
+
+
+class Cloud:
+    """One emulator for many scenarios, each in a Google project of its own.
+
+    ``on_request(number, before)`` is called, for each request of Google's APIs since `count_anew`, before it is
+    carried out, and after, before its answer is sent.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.deeds: list[Deed] = []
+        self.on_request: Callable[[int, bool], Awaitable[None]] | None = None
+        self._requests = 0
+        folder.mkdir(parents=True)
+        self._options = EmulatorOptions(data=folder, port=0)
+        self._started = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+        if not self._started.wait(60) or self._failure is not None:
+            raise RuntimeError("the emulator did not start") from self._failure
+
+    def _serve(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except BaseException as error:
+            self._failure = error
+            raise
+        finally:
+            self._started.set()
+
+    async def _main(self) -> None:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.bind(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        self._loop = asyncio.get_running_loop()
+        self.state = State(self._options.resolved())
+        self._watch_jobs()
+        config = uvicorn.Config(
+            self._watched(starlette_application(self.state)),
+            http="h11",
+            ws="none",
+            lifespan="on",
+            access_log=False,
+            log_level="critical",  # a cut answer is an error to it, and an everyday thing here
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+        self._started.set()
+        await self._server.serve(sockets=[listener])
+
+    def close(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(30)
+
+    def call(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Call ``function`` on the emulator's own thread, between two requests."""
+        result: Future[T] = Future()
+
+        def do() -> None:
+            try:
+                result.set_result(function(*arguments))
+            except BaseException as error:
+                result.set_exception(error)
+
+        self._loop.call_soon_threadsafe(do)
+        return result.result(30)
+
+    # -- requests --
+
+    def count_anew(self, on_request: Callable[[int, bool], Awaitable[None]] | None) -> None:
+        def begin() -> None:
+            self._requests, self.on_request = 0, on_request
+
+        self.call(begin)
+
+    def _watched(self, application: Any) -> Any:
+        async def watched(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] != "http" or scope["path"].startswith("/_local") or self.on_request is None:
+                await application(scope, receive, send)
+                return
+            self._requests += 1
+            number, on_request = self._requests, self.on_request
+            kept: list[Any] = []
+
+            async def keep(message: Any) -> None:
+                kept.append(message)
+
+            await on_request(number, True)
+            try:
+                await application(scope, receive, keep)
+            finally:
+                await on_request(number, False)
+                for message in kept:
+                    await send(message)
+
+        return watched
+
+    # -- jobs --
+
+    def _watch_jobs(self) -> None:
+        runner = self.state.runner
+        accept, cancel = runner.accept, runner.cancel
+
+        def accepted(row: Json) -> None:
+            accept(row)
+            job = job_of(row)
+            same = [other for other in self._jobs(job.name.split("/")[1]) if other.spec_hash == job.spec_hash]
+            others = tuple(other for other in same if other.name != job.name and other.kind == job.kind)
+            self.deeds.append(Deed("submit", job, others))
+
+        def cancelled(name: str) -> None:
+            cancel(name)
+            self.deeds.append(Deed("cancel", job_of(self.state.rows.get(name))))
+
+        runner.accept = accepted  # type: ignore[method-assign]
+        runner.cancel = cancelled  # type: ignore[method-assign]
+
+    def _jobs(self, project: str) -> list[Job]:
+        parent = f"projects/{self.state.projects.number(project)}/locations/us-central1"
+        return [job_of(row) for kind in COLLECTIONS for row in self.state.rows.list(kind, parent)]
+
+    def jobs(self, project: str) -> list[Job]:
+        return self.call(self._jobs, project)
+
+    def buckets(self, project: str) -> set[str]:
+        rows = self.call(self.state.rows.list, "buckets")
+        return {row["name"] for row in rows if row["name"].startswith(project + "-")}
+
+    def submissions(self, project: str) -> dict[str, int]:
+        """Number of jobs that were accepted, by spec hash; from the emulator's record, which forgets nothing."""
+        number = self.call(self.state.projects.number, project)
+        counts: dict[str, int] = {}
+        for entry in self.call(self.state.database.submissions, 0):
+            if entry["name"].split("/")[1] == number:
+                hash_ = entry["labels"].get(SPEC_HASH_LABEL, "")
+                counts[hash_] = counts.get(hash_, 0) + 1
+        return counts
+
+
+def job_of(row: Json) -> Job:
+    name = row["name"]
+    hash_ = row.get("labels", {}).get(SPEC_HASH_LABEL, "")
+    return Job(name, name.split("/")[4], hash_, short_state(row["state"]))

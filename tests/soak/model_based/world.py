@@ -1,0 +1,371 @@
+"""One scenario played: a project's folder, its state, its processes, and what must hold after every run."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import asdict, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from model_based.cloud import Cloud, Job
+from model_based.fork_server import gone_within, hit, processes_of
+from model_based.scenario import Declared, Program, Run, Scenario, Strike
+from tunestack.emulator.gcp_provider.install import install
+from tunestack.engine.errors import EngineError
+from tunestack.engine.state import Resource, verify
+from tunestack.provider.job_submission import spec_hash_of_placeholder
+from tunestack.vertex.job_state import Outcome as End
+from tunestack.vertex.job_state import state_rule
+
+Json = dict[str, Any]
+ROOT = Path(__file__).resolve().parents[3]
+RUNS_UNTIL_QUIET = 8
+LONGEST_RUN = 60.0  # seconds; a second or two is usual
+TOKENS = {
+    "tunestack:vertex:PipelineJob": "pipelineJobs",
+    "tunestack:vertex:TuningJob": "tuningJobs",
+    "tunestack:vertex:CustomJob": "customJobs",
+}
+_numbers = itertools.count(1)
+
+
+class Broken(AssertionError):
+    """A promise was broken; the message says which, and what led to it."""
+
+
+class ForkServer:
+    """The process that forks a run's processes."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "model_based.fork_server"],
+            cwd=Path(__file__).parents[1],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._answer()
+
+    def _answer(self) -> Json:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("the fork server is gone")
+        answer: Json = json.loads(line)
+        return answer
+
+    def run(self, request: Json) -> int | None:
+        """Exit status of the operation; minus the signal's number where one ended it; None: it had to be killed."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        engine = self._answer()["engine"]
+        ended = gone_within(engine, LONGEST_RUN)
+        if not ended:
+            os.kill(engine, signal.SIGABRT)
+        status = int(self._answer()["status"])
+        return status if ended else None
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(30)
+
+
+class World:
+    """A stack in a project of its own on a cloud that others share."""
+
+    def __init__(self, cloud: Cloud, server: ForkServer, folder: Path, scenario: Scenario) -> None:
+        self.cloud, self.server, self.scenario = cloud, server, scenario
+        self.project = f"soak-{next(_numbers)}"
+        self.folder = folder / self.project
+        self.history: list[str] = []
+        self.asked: Counter[str] = Counter()  # spec hash → how often another submission was asked for
+        self.program: Program = ()
+        self.runs = 0
+        self._prepare()
+
+    def _prepare(self) -> None:
+        (self.folder / "state").mkdir(parents=True)
+        (self.folder / "infra").mkdir()
+        shutil.copy(ROOT / "tests/soak/program/__main__.py", self.folder / "infra")
+        install(self.folder / "home", Path(sys.executable))
+        plugin = ROOT / "tunestack/provider/plugin"
+        (self.folder / "Pulumi.yaml").write_text(
+            "name: soak\nmain: infra\n"
+            f"runtime: {{name: python, options: {{toolchain: pip, virtualenv: {sys.prefix}}}}}\n"
+            f"plugins: {{providers: [{{name: tunestack, path: {plugin}}}]}}\n"
+        )
+        (self.folder / "Pulumi.dev.yaml").write_text(f"config:\n  soak:endpoint: {self.cloud.url}\n")
+        self.cloud.call(self.cloud.state.runner.outcomes.clear)
+        for title, ends in self.scenario.outcomes:
+            for end in ends:
+                body = {
+                    "displayName": title,
+                    "state": end.state,
+                    "cause": end.cause,
+                    "afterSeconds": end.after,
+                }
+                self.cloud.call(self.cloud.state.runner.outcomes.add, body)
+        self.cloud.call(self.cloud.state.runner.outcomes.add, {"state": "SUCCEEDED", "times": 1000})
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # -- the scenario --
+
+    def play(self) -> None:
+        """Every run of the scenario, then `up` until quiet, then with a retry asked for everywhere."""
+        for run in self.scenario.runs:
+            self.run(run)
+        self.until_quiet(self.scenario.last)
+        mended = tuple(replace(item, retry_failed=item.is_job) for item in self.scenario.last)
+        status = self.until_quiet(mended)
+        if status != 0:
+            self.broken(f"with a retry asked for everywhere, `up` still ends {status}")
+        self.check_final(mended)
+        if self.scenario.destroy:
+            if self.run(Run(mended, "destroy")) != 0:
+                self.broken("destroy is red without a reason")
+            if self.resources() or any(job.live for job in self.cloud.jobs(self.project)):
+                self.broken("destroy left something behind")
+
+    def until_quiet(self, program: Program) -> int:
+        """`up` until it changes nothing any more; its exit status."""
+        before = None
+        for _ in range(RUNS_UNTIL_QUIET):
+            status = self.run(Run(program))
+            now = (status, tuple(self.cloud.jobs(self.project)), self.meaning())
+            if now == before:
+                return status
+            before = now
+        self.broken(f"`up` is not quiet after {RUNS_UNTIL_QUIET} runs")
+        raise AssertionError
+
+    def run(self, run: Run) -> int:
+        """One run with what happens to it, and all that must hold after it."""
+        self._note_what_is_asked(run.program)
+        self.program = run.program
+        self.runs += 1
+        document = {"project": self.project, "resources": [item.to_json() for item in run.program]}
+        (self.folder / "program.json").write_text(json.dumps(document))
+        struck: list[Strike] = []
+        self.cloud.call(self.cloud.state.faults.clear)
+        for fault in run.faults:
+            body = {
+                "method": fault.method,
+                "times": fault.times,
+                "status": fault.status,
+                "truncateAfter": fault.truncate_after,
+                "delayMs": fault.delay_ms,
+            }
+            self.cloud.call(self.cloud.state.faults.add, body)
+        seen = len(processes_of(self.folder))
+        self.cloud.deeds.clear()
+        self.cloud.count_anew(lambda number, before: self._strike(run, struck, number, before))
+        strikes = [asdict(strike) for strike in run.strikes if strike.event]
+        request = {"folder": str(self.folder), "operation": run.operation, "strikes": strikes}
+        status = self.server.run(request)
+        left = [(role, pid) for role, pid in processes_of(self.folder)[seen:] if not gone_within(pid, 5.0)]
+        self.cloud.count_anew(None)
+        fired = any(fault["fired"] for fault in self.cloud.call(self.cloud.state.faults.to_json))
+        self.cloud.call(self.cloud.state.faults.clear)
+        deeds = [f"{deed.verb} {deed.job.kind}/…{deed.job.name[-4:]}" for deed in self.cloud.deeds]
+        self.history.append(f"{brief(run)} → {status} {deeds}")
+        if status is None:
+            self.broken("the run did not end")
+            raise AssertionError
+        if left:
+            self.broken(f"left behind: {left}")
+        self.check_state()
+        self.check_deeds(run.program)
+        self.check_reachable(run.program)
+        disturbed = bool(run.strikes) or fired
+        self.check_exit(run, status, disturbed)
+        return status
+
+    async def _strike(self, run: Run, struck: list[Strike], number: int, before: bool) -> None:
+        for strike in run.strikes:
+            due = strike.request and (strike.request, strike.before) == (number, before)
+            if due and strike not in struck:
+                struck.append(strike)
+                pid = hit(self.folder, strike.target, strike.signal)
+                if pid is not None and strike.signal == signal.SIGKILL:
+                    await asyncio.to_thread(gone_within, pid, 5.0)  # the answer comes too late for it
+
+    def _note_what_is_asked(self, program: Program) -> None:
+        """A resource that left the program is deleted, and one whose job failed may be asked to retry."""
+        kept = {item.spec_hash for item in program if item.is_job}
+        for item in self.program:
+            if item.is_job and item.spec_hash not in kept:
+                self.asked[item.spec_hash] += 1
+        red = Counter(job.spec_hash for job in self.cloud.jobs(self.project) if is_red(job))
+        for item in program:
+            if item.retry_failed and red[item.spec_hash]:
+                self.asked[item.spec_hash] += 1
+
+    # -- what is there --
+
+    def document(self) -> Json:
+        path = self.folder / "state/.pulumi/stacks/soak/dev.json"
+        if not path.exists():
+            return {}
+        latest: Json = orjson.loads(path.read_bytes())["checkpoint"]["latest"]
+        return latest
+
+    def resources(self) -> list[Json]:
+        return list(self.document().get("resources") or [])
+
+    def held(self) -> list[Json]:
+        """Jobs in state, with those that wait to be deleted."""
+        return [item for item in self.resources() if item["type"] in TOKENS]
+
+    def meaning(self) -> str:
+        """State without what each run writes anew."""
+        plain = [{k: v for k, v in item.items() if k != "modified"} for item in self.resources()]
+        return json.dumps(plain, sort_keys=True)
+
+    # -- what must hold --
+
+    def broken(self, promise: str) -> None:
+        cloud = "\n".join(f"    {job}" for job in self.cloud.jobs(self.project))
+        held = "\n".join(
+            f"    {item['urn'].rsplit('::', 1)[1]} {item.get('outputs', {}).get('state')} {item.get('id')}"
+            f" delete={item.get('delete', False)} {item.get('initErrors', '')}"
+            for item in self.held()
+        )
+        pending = [
+            f"{item['type']} {item['resource']['urn']}"
+            for item in self.document().get("pending_operations") or []
+        ]
+        history = "\n".join(f"    {line}" for line in self.history)
+        events = self.folder / "events.jsonl"
+        said = [
+            entry["diagnosticEvent"]["message"].strip()
+            for entry in map(json.loads, events.read_text().splitlines() if events.exists() else [])
+            if "diagnosticEvent" in entry
+        ]
+        log = self.folder / "engine.log"
+        raise Broken(
+            f"{promise}\n  runs:\n{history}\n  cloud:\n{cloud}\n  state:\n{held}\n  pending: {pending}\n"
+            f"  said: {said}\n  log: {log.read_text()[-3000:] if log.exists() else ''}"
+        )
+
+    def check_state(self) -> None:
+        """Readable and in order, by the engine's own check."""
+        try:
+            verify([Resource.from_json(item, lambda text: text) for item in self.resources()])
+        except (EngineError, ValueError, KeyError) as error:
+            self.broken(f"the state is not in order: {error}")
+
+    def check_deeds(self, program: Program) -> None:
+        declared = {item.spec_hash: item for item in program if item.is_job}
+        retried = {item.spec_hash for item in program if item.retry_failed}
+        for deed in self.cloud.deeds:
+            job = deed.job
+            if not job.spec_hash:
+                self.broken(f"{job} carries no label to find it by")
+            if deed.verb == "cancel" and job.spec_hash in declared:
+                self.broken(f"{job} was cancelled though it is declared")
+            if deed.verb == "submit":
+                if job.spec_hash not in declared:
+                    self.broken(f"{job} was submitted though it is not declared")
+                for other in deed.others:
+                    if not (is_red(other) and job.spec_hash in retried):
+                        self.broken(f"{job} was submitted though there is {other}")
+        for hash_, count in self.cloud.submissions(self.project).items():
+            if count > 1 + self.asked[hash_]:
+                self.broken(f"{hash_} was submitted {count} times; asked for: {1 + self.asked[hash_]}")
+
+    def check_reachable(self, program: Program) -> None:
+        """A job that runs is in state, or the next `up` finds it by its label, or its create is told as pending."""
+        pending = self.document().get("pending_operations") or []
+        names = {str(item.get("id")) for item in self.held()}
+        names |= {str((item.get("outputs") or {}).get("name")) for item in self.held()}
+        hashes = {item.spec_hash for item in program if item.is_job}
+        hashes |= {spec_hash_of_placeholder(name) or "" for name in names}
+        urns = {item["resource"]["urn"] for item in pending}
+        for job in self.cloud.jobs(self.project):
+            if job.live and job.name not in names and job.spec_hash not in hashes and not urns:
+                self.broken(f"{job} is an orphan")
+
+    def check_exit(self, run: Run, status: int, disturbed: bool) -> None:
+        if run.operation != "up":
+            if status != 0 and not disturbed:
+                self.broken(f"{run.operation} ended {status} without a reason")
+            return
+        jobs = self.cloud.jobs(self.project)
+        done = {job.spec_hash for job in jobs if job.state == "SUCCEEDED"}
+        undone = [item for item in run.program if item.is_job and item.spec_hash not in done]
+        if status == 0 and undone:
+            self.broken(f"green, and these have not succeeded: {undone}")
+        if status == 0:
+            self.check_told(run.program)
+        if not disturbed and status != 0 and not undone:
+            self.broken(f"`up` ended {status}, and all that is declared succeeded")
+        struck = {-strike.signal for strike in run.strikes if strike.target == "engine"}
+        if status not in {0, 1} | ({8} if disturbed else set()) | struck:
+            self.broken(f"`up` ended {status}")
+
+    def check_told(self, program: Program) -> None:
+        """After a green run the state says of each job declared that it succeeded."""
+        told = {item["urn"].rsplit("::", 1)[1]: item for item in self.held() if not item.get("delete")}
+        for item in program:
+            if item.is_job:
+                found = told.get(item.name)
+                if found is None or found.get("initErrors") or found["outputs"]["state"] != "SUCCEEDED":
+                    self.broken(f"green, and the state says of {item.name}: {found}")
+                elif found["outputs"]["specHash"] != item.spec_hash:
+                    self.broken(f"green, and {item.name} is another job than was declared")
+
+    def check_final(self, program: Program) -> None:
+        """What is in state is what is declared, and so is what is in the cloud."""
+        names = [
+            item["urn"].rsplit("::", 1)[1] for item in self.resources() if item["type"] in {*TOKENS, BUCKET}
+        ]
+        if sorted(names) != sorted(item.name for item in program):
+            self.broken(f"in state: {sorted(names)}; declared: {sorted(item.name for item in program)}")
+        buckets = {f"{self.project}-{item.name}" for item in program if not item.is_job}
+        if self.cloud.buckets(self.project) != buckets:
+            self.broken(f"buckets {self.cloud.buckets(self.project)}, declared {buckets}")
+        succeeded = {job.name for job in self.cloud.jobs(self.project) if job.state == "SUCCEEDED"}
+        if not self.document().get("pending_operations"):
+            for job in self.cloud.jobs(self.project):
+                if job.live:
+                    self.broken(f"{job} still runs though `up` is green")
+        names_held = {(item.get("outputs") or {}).get("name") for item in self.held()}
+        if not {name for name in names_held if name} <= succeeded:
+            self.broken("a job in state did not succeed")
+
+
+BUCKET = "gcp:storage/bucket:Bucket"
+
+
+def brief(value: Any) -> str:
+    """A value's repr without what is as by default."""
+    if isinstance(value, tuple):
+        return f"({''.join(brief(item) + ', ' for item in value)})"
+    if not is_dataclass(value):
+        return repr(value)
+    pairs = [(item, getattr(value, item.name)) for item in fields(value)]
+    shown = [f"{item.name}={brief(given)}" for item, given in pairs if given != item.default]
+    return f"{type(value).__name__}({', '.join(shown)})"
+
+
+def is_red(job: Job) -> bool:
+    """Ended otherwise than by success, or about to."""
+    rule = state_rule(job.state)
+    return rule.outcome is End.RED or not rule.adoptable
+
+
+__all__ = ["Broken", "Declared", "ForkServer", "World"]

@@ -1,0 +1,95 @@
+"""Never pay twice, never orphan, never report a false success: random programs, edits, outcomes, faults and signals.
+
+``make soak`` (SOAK_SEED, SOAK_RUNS) plays thousands of scenarios, ``make test`` some; docs/testing.md says what
+each level proves.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from model_based.cloud import Cloud
+from model_based.scenario import Declared, Run, Scenario, scenarios
+from model_based.world import Broken, ForkServer, World, brief
+
+# `make test` plays the same scenarios each time: what is new is looked for by `make soak`.
+SEED = int(os.environ.get("SOAK_SEED") or 0)
+SCENARIOS = int(os.environ.get("SOAK_RUNS") or 40)
+HALVES = 2  # tests that share them: one for each core
+FAILURES_SHOWN = 5
+
+
+class Stage:
+    """What scenarios share: an emulator, and a process to fork from."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cloud = Cloud(folder / "cloud")
+        self.server = ForkServer()
+        self.scenarios = self.runs = 0
+
+    def play(self, scenario: Scenario) -> None:
+        world = World(self.cloud, self.server, self.folder, scenario)
+        self.scenarios += 1
+        try:
+            world.play()
+        finally:
+            self.runs += world.runs
+            world.remove()
+
+    def close(self) -> None:
+        self.server.close()
+        self.cloud.close()
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    # In memory where that is there: what is proved here does not hang on the disk's own time.
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        stage = Stage(Path(folder))
+        yield stage
+        stage.close()
+
+
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("half", range(HALVES))
+def test_whatever_happens_a_job_is_paid_for_once_and_told_as_it_is(stage: Stage, half: int) -> None:
+    """Goes on after a failure: what a moment decides may not come again, so each is told whole at once."""
+    failures: list[str] = []
+
+    @seed(HALVES * SEED + half)
+    @settings(
+        max_examples=max(1, SCENARIOS // HALVES),
+        deadline=None,
+        database=None,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(scenarios())
+    def play(scenario: Scenario) -> None:
+        if len(failures) < FAILURES_SHOWN:
+            try:
+                stage.play(scenario)
+            except Broken as broken:
+                failures.append(f"{brief(scenario)}\n{broken}")
+                print(failures[-1], flush=True)
+
+    play()
+    print(
+        f"SOAK_SEED={SEED} SOAK_RUNS={SCENARIOS}: {stage.scenarios} scenarios, {stage.runs} runs", flush=True
+    )
+    again = f"SOAK_SEED={SEED} SOAK_RUNS={SCENARIOS} make soak"
+    assert not failures, "\n\n".join([f"{len(failures)} scenarios failed; again: {again}", *failures])
+
+
+# -- what was found, shrunk --
+
+
+def test_two_resources_of_one_spec_created_at_once_are_one_job(stage: Stage) -> None:
+    stage.play(Scenario((Run((Declared("a"), Declared("b"))),)))
