@@ -153,7 +153,7 @@ def _is_phone_number(number: str) -> bool:
         regions, exact = ("US",), True
     else:
         return False
-    if _FICTION.fullmatch(digits) or _valid("isbn", digits):
+    if _FICTION.fullmatch(digits) or ("+" not in number and _valid("isbn", digits)):
         return False
     from phonenumbers import Leniency, NumberParseException, PhoneNumberMatcher, is_valid_number, parse
 

@@ -46,6 +46,7 @@ FOUND = [
     ("phone-number", "call «(650) 253-0000» tonight"),
     ("phone-number", "call «650-253-0000»."),
     ("phone-number", "Tel.: «+49 30 303986300»"),
+    ("phone-number", "Tel.: «+49 30 901820»"),  # whose digits happen to be an ISBN, too
     ("phone-number", "Tel. «030 303986300», Berlin"),
     ("phone-number", "ring «020 7031 3000» now"),
     ("phone-number", "ring «+44 (0)20 7031 3000» now"),
