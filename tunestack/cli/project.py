@@ -120,11 +120,13 @@ class Project:
         }
 
 
-def add_stack_argument(parser: argparse.ArgumentParser) -> None:
-    """Add the options every command on a stack takes."""
-    parser.add_argument("-s", "--stack", default=DEFAULT_STACK, help="the stack (default: %(default)s)")
+def add_stack_argument(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
+    """Add the options every command on a stack takes; ``again`` to a subcommand of one that has them already."""
+    stack: Any = argparse.SUPPRESS if again else DEFAULT_STACK
+    folder: Any = argparse.SUPPRESS if again else Path()
+    parser.add_argument("-s", "--stack", default=stack, help=f"the stack (default: {DEFAULT_STACK})")
     parser.add_argument(
-        "-C", "--cwd", type=Path, default=Path(), metavar="DIR", help="run as if started in DIR"
+        "-C", "--cwd", type=Path, default=folder, metavar="DIR", help="run as if started in DIR"
     )
 
 

@@ -17,6 +17,8 @@ _ENGINES = ("auto", "cli", "embedded")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_stack_argument(parser)
+    parser.set_defaults(engine="auto")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     export = actions.add_parser("export", help="print the deployment (version 3), for either engine")
     export.add_argument("--file", type=Path, help="write it here instead of to standard output")
@@ -29,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument("-j", "--json", action="store_true", help="for machines")
     output.add_argument("--show-secrets", action="store_true", help="with secrets in plain text")
     for action in (export, taken, output):
-        add_stack_argument(action)
+        add_stack_argument(action, again=True)
         action.add_argument(
-            "--engine", choices=_ENGINES, default="auto", help="whose state; auto: as for `up`"
+            "--engine", choices=_ENGINES, default=argparse.SUPPRESS, help="whose state; auto: as for `up`"
         )
 
 

@@ -197,3 +197,88 @@ async def test_refresh_sees_drift_as_pulumi_does(project: Project) -> None:
     assert (await project.run("refresh")).exit_code == 0
     assert project.resources()["c"]["inputs"]["label"] == "drifted"
     assert (await project.run("up")).change_summary == {"same": 3, "update": 1}
+
+
+# -- a program of explicit providers, default providers, functions and real types ---------------------------
+
+GCP_PROGRAM = """
+V = "10.2.0"
+LABELS = ["effectiveLabels", "pulumiLabels"]
+
+def provider(name, **inputs):
+    options = ResourceOptions(version=V, additional_secret_outputs=["accessToken"])
+    return pulumi.ProviderResource("gcp", name, inputs, options)
+
+def resource(type_, name, outputs, under=None, options=None, **inputs):
+    options = ResourceOptions.merge(ResourceOptions(version=V, provider=under), options)
+    class Resource(pulumi.CustomResource):
+        pass
+    return Resource(type_, name, {**dict.fromkeys(outputs), **inputs}, options)
+
+def bucket(name, under=None, **inputs):
+    secret = ResourceOptions(additional_secret_outputs=LABELS)
+    return resource("gcp:storage/bucket:Bucket", name, ["name", "url", "project"], under, secret, **inputs)
+
+def project(under=None):
+    options = pulumi.InvokeOptions(version=V, provider=under)
+    return pulumi.runtime.invoke("gcp:organizations/getProject:getProject", {}, options).value
+
+pulumi.export("number", project()["number"])
+us = provider("us", project="proj-us", region="us-central1")
+eu = provider("eu", project="proj-eu", region="europe-west4", defaultLabels='{"x": "y"}')
+default = bucket("dflt", location="EU")
+pulumi.export("dproj", default.project)
+for region, under in (("us", us), ("eu", eu)):
+    data = bucket(f"data-{region}", under, location=region.upper(), uniformBucketLevelAccess=True)
+    account = resource("gcp:serviceaccount/account:Account", f"sa-{region}", ["member"], under,
+                       accountId=f"tuner-{region}")
+    resource("gcp:storage/bucketIAMMember:BucketIAMMember", f"m-{region}", [], under,
+             bucket=data.name, member=account.member, role="roles/storage.objectViewer")
+    pulumi.export(f"url-{region}", data.url)
+pulumi.export("pe", project(eu)["projectId"])
+"""
+
+
+@pytest.mark.parametrize("phase", ["preview", "up"])
+async def test_a_gcp_program_calls_its_providers_as_under_pulumi(
+    tmp_path: Path, make_project: Any, phase: str
+) -> None:
+    """Each call with the request that was recorded, and for each resource in the recorded order."""
+    project = make_project(tmp_path / "project", name="gcpproj")
+    replay = Path(__file__).parent / "replay"
+    file = project.root / "Pulumi.yaml"
+    file.write_text(
+        file.read_text()
+        .replace("name: toy,", "name: gcp,")
+        .replace(str(replay.with_name("provider")), str(replay))
+    )
+    project.program(GCP_PROGRAM)
+    expected = recorded("gcp")[phase]
+    (project.home / "recorded.json").write_text(json.dumps(expected))
+    outcome = await project.run(phase)
+    assert (outcome.exit_code, outcome.diagnostics) == (0, [])
+    made = [
+        call for call in project.recorded() if call["method"] not in ("Handshake", "GetPluginInfo", "Cancel")
+    ]
+    assert asked(made) == asked(expected)
+    assert outcome.outputs["number"] == "123456789"
+    assert outcome.change_summary == {"create": 10}
+    if phase == "up":
+        assert outcome.outputs["url-us"] == "gs://data-us-d70f4ba"
+        forgotten = project.resources()["m-eu"]
+        assert forgotten["provider"].split("::")[-2] == "eu"
+
+
+def asked(calls: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """By resource (or provider instance, for functions): method and request, without what is drawn at random."""
+    result = defaultdict(list)
+    for call in calls:
+        request = {
+            key: value
+            for key, value in call["request"].items()
+            if key not in ("randomSeed", "resourceStatusAddress", "resourceStatusToken")
+            and not (key == "id" and call["method"] == "Configure")
+        }
+        result[request.get("urn") or call["provider"]].append((call["method"], request))
+    assert len(calls) == 22
+    return dict(result)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from tunestack.cli import stack
 from tunestack.cli.choices import NONE, Choices, add_diff_arguments, add_selection_arguments, choices
 
 
@@ -24,6 +25,16 @@ def test_what_is_asked_for_is_passed_on_in_the_clis_own_words() -> None:
     ]
     assert asked.limited
     assert not parsed("--replace", "c", "--expect-no-changes").limited
+
+
+def test_a_stack_is_named_before_or_after_what_is_done_with_it() -> None:
+    parser = argparse.ArgumentParser()
+    stack.add_arguments(parser)
+    where = ["--cwd", "/somewhere", "--stack", "dev", "--engine", "embedded"]
+    for words in ([*where[:4], "output"], ["output", *where], [*where[:2], "export", *where[2:]]):
+        given = parser.parse_args(words)
+        assert (str(given.cwd), given.stack) == ("/somewhere", "dev")
+    assert (parser.parse_args(["output"]).stack, parser.parse_args(["output"]).engine) == ("local", "auto")
 
 
 def test_target_replace_is_both() -> None:
