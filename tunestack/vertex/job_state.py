@@ -26,7 +26,7 @@ class StateRule:
 
     ``adoptable``: a job found in this state by its spec hash is taken over instead of submitting another (a
     succeeded one only while its model exists). ``retryable``: a retry may help when the cause is one of
-    ``RETRYABLE_CAUSES``; it is always asked for, never silent. ``next_up``: what the next ``up`` does.
+    ``RetryCause``; it is always asked for, never silent. What each command does: ``state_machine``.
     """
 
     state: str
@@ -34,26 +34,22 @@ class StateRule:
     outcome: Outcome
     adoptable: bool
     retryable: bool
-    next_up: str
 
-
-_WAITS = "waits for the end"
-_RED = "stays red; retryFailed or a changed spec submits again"
 
 _ROWS = (
-    #         state                 terminal outcome          adoptable retryable next up
-    StateRule("UNSPECIFIED", False, Outcome.LIVE, True, False, _WAITS),
-    StateRule("QUEUED", False, Outcome.LIVE, True, False, _WAITS),
-    StateRule("PENDING", False, Outcome.LIVE, True, False, _WAITS),
-    StateRule("RUNNING", False, Outcome.LIVE, True, False, _WAITS),
-    StateRule("UPDATING", False, Outcome.LIVE, True, False, _WAITS),
-    StateRule("PAUSED", False, Outcome.LIVE, True, False, "waits until someone resumes or cancels the job"),
-    StateRule("CANCELLING", False, Outcome.LIVE, False, False, "waits until it is CANCELLED, then red"),
-    StateRule("SUCCEEDED", True, Outcome.SUCCESS, True, False, "nothing"),
-    StateRule("PARTIALLY_SUCCEEDED", True, Outcome.RED, False, False, _RED),
-    StateRule("FAILED", True, Outcome.RED, False, True, _RED),
-    StateRule("CANCELLED", True, Outcome.RED, False, False, _RED),
-    StateRule("EXPIRED", True, Outcome.RED, False, True, _RED),
+    #         state                 terminal outcome          adoptable retryable
+    StateRule("UNSPECIFIED", False, Outcome.LIVE, True, False),
+    StateRule("QUEUED", False, Outcome.LIVE, True, False),
+    StateRule("PENDING", False, Outcome.LIVE, True, False),
+    StateRule("RUNNING", False, Outcome.LIVE, True, False),
+    StateRule("UPDATING", False, Outcome.LIVE, True, False),
+    StateRule("PAUSED", False, Outcome.LIVE, True, False),
+    StateRule("CANCELLING", False, Outcome.LIVE, False, False),
+    StateRule("SUCCEEDED", True, Outcome.SUCCESS, True, False),
+    StateRule("PARTIALLY_SUCCEEDED", True, Outcome.RED, False, False),
+    StateRule("FAILED", True, Outcome.RED, False, True),
+    StateRule("CANCELLED", True, Outcome.RED, False, False),
+    StateRule("EXPIRED", True, Outcome.RED, False, True),
 )
 
 STATES = MappingProxyType({rule.state: rule for rule in _ROWS})
@@ -103,7 +99,7 @@ def state_rule(state: str) -> StateRule:
     A state that this table does not know yet is live: we wait, and never submit on a guess.
     """
     short = short_state(state)
-    return STATES.get(short) or StateRule(short or "UNSPECIFIED", False, Outcome.LIVE, True, False, _WAITS)
+    return STATES.get(short) or StateRule(short or "UNSPECIFIED", False, Outcome.LIVE, True, False)
 
 
 def retry_cause(state: str, error_code: int | None) -> RetryCause | None:
