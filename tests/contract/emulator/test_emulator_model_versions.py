@@ -205,6 +205,8 @@ def test_requests_are_spread_by_the_traffic_split(emulator, models, endpoints, m
             endpoint=aiplatform_v1.Endpoint(name=endpoint, traffic_split={one: 10}),
             update_mask={"paths": ["traffic_split"]},
         )
+    chosen = {"deployedModel": {"id": two, "model": model}}
+    assert "1-10 digits" in emulator.http.post(f"/v1/{endpoint}:deployModel", json=chosen).text
     with pytest.raises(exceptions.BadRequest, match="must be moved"):
         endpoints.undeploy_model(endpoint=endpoint, deployed_model_id=one).result()
     with pytest.raises(exceptions.BadRequest, match="undeploy it first"):
@@ -224,6 +226,23 @@ def test_requests_are_spread_by_the_traffic_split(emulator, models, endpoints, m
         update_mask={"paths": ["automatic_resources"]},
     ).result()
     assert changed.deployed_model.automatic_resources.max_replica_count == 3
+
+
+def test_a_deployed_model_has_an_id_of_the_callers_choice_once(emulator, endpoints, model):
+    endpoint = (
+        endpoints.create_endpoint(parent=PARENT, endpoint=aiplatform_v1.Endpoint(display_name="e"))
+        .result()
+        .name
+    )
+    body = {"deployedModel": {"id": "77", "model": model}}
+    made = emulator.call("POST", f"/v1/{endpoint}:deployModel", body)
+    assert made["response"]["deployedModel"]["id"] == "77"
+    again = emulator.http.post(f"/v1/{endpoint}:deployModel", json=body)
+    assert (again.status_code, again.json()["error"]["status"]) == (409, "ALREADY_EXISTS")
+    with pytest.raises(exceptions.BadRequest, match="has deployed"):
+        endpoints.delete_endpoint(name=endpoint).result()
+    endpoints.undeploy_model(endpoint=endpoint, deployed_model_id="77").result()
+    endpoints.delete_endpoint(name=endpoint).result()
 
 
 def test_going_on_from_a_tuned_model_makes_its_next_version(emulator, models):

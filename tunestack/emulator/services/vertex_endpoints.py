@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from tunestack.emulator.call import Call, implements
-from tunestack.emulator.errors import failed_precondition, invalid
+from tunestack.emulator.errors import already_exists, failed_precondition, invalid
 from tunestack.emulator.schema import apply_mask
 from tunestack.emulator.services.model_registry import version_row
 from tunestack.emulator.services.vertex import (
@@ -47,7 +47,7 @@ def deploy(state: State, endpoint_name: str, deployed: Json, traffic: Json | Non
     identifier = deployed.get("id") or str(state.new_id())
     present = endpoint.get("deployedModels", [])
     if any(other["id"] == identifier for other in present):
-        raise failed_precondition(f"{endpoint_name} has a deployed model {identifier} already.")
+        raise already_exists(f"{endpoint_name} has a deployed model {identifier} already.")
     deployed = {
         **deployed,
         "id": identifier,
@@ -112,6 +112,9 @@ def delete(call: Call) -> Json:
 @implements("aiplatform.projects.locations.endpoints.deployModel")
 def deploy_model(call: Call) -> Json:
     endpoint = named_row(call, "endpoint")
+    identifier = call.body["deployedModel"].get("id", "0")
+    if not re.fullmatch(r"[0-9]{1,10}", identifier):
+        raise invalid(f'Invalid deployed model ID "{identifier}": 1-10 digits.', [("deployed_model.id", "")])
     deployed = deploy(call.state, endpoint["name"], call.body["deployedModel"], call.body.get("trafficSplit"))
     return finished_operation(
         call, endpoint["name"], "DeployModel", {"deployedModel": deployed}, "DeployModelResponse"
