@@ -14,7 +14,7 @@ from tunestack.provider.resource import PropertyProblem
 from tunestack.provider.values import Properties, has_unknown, plain
 from tunestack.vertex.model import DEFAULT_ALIAS, ModelName
 
-_ALIAS = re.compile(r"[a-z][a-zA-Z0-9-]{0,126}[a-z0-9-]")
+_ALIAS = re.compile(r"[a-z][a-zA-Z0-9-]{0,126}[a-z0-9]")
 _LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,63}")
 
@@ -39,7 +39,7 @@ def _aliases(aliases: list[str] | None) -> list[str] | None:
             )
         if not _ALIAS.fullmatch(alias):
             raise ValueError(
-                f"alias {alias!r}: a lowercase letter, up to 126 of a-z A-Z 0-9 -, and at the end one of a-z 0-9 -"
+                f"alias {alias!r}: a lowercase letter, up to 126 of a-z A-Z 0-9 -, and at the end one of a-z 0-9"
             )
     twice = sorted(alias for alias, count in Counter(aliases or ()).items() if count > 1)
     if twice:
