@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 
 import pytest
@@ -16,6 +17,7 @@ from google.oauth2.credentials import Credentials
 PARENT = "projects/p1/locations/us-central1"
 PATH = f"/v1beta1/{PARENT}/tuningJobs"
 BASE = "gemini-2.5-flash"
+PARAMETERS = {"epochCount": 2, "adapterSize": "ADAPTER_SIZE_FOUR", "learningRateMultiplier": 0.5}
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +47,7 @@ def tuned(emulator):
         "baseModel": BASE,
         "tunedModelDisplayName": "really tuned",
         "labels": {"tunestack-spec-hash": uuid.uuid4().hex},
-        "supervisedTuningSpec": {**emulator.tuning_data(), "hyperParameters": {"epochCount": 2}},
+        "supervisedTuningSpec": {**emulator.tuning_data(), "hyperParameters": PARAMETERS},
     }
     created = emulator.call("POST", PATH, body)
     assert created["state"] == "JOB_STATE_PENDING"
@@ -67,6 +69,13 @@ def test_a_supervised_tuning_job_trains_to_a_model_and_an_endpoint(emulator, tun
     narrow = emulator.call("GET", f"/v1/{tuned['name']}")
     assert "tuningJobMetadata" not in narrow
     assert narrow["tunedModel"] == tuned["tunedModel"]
+
+
+def test_the_trainer_gets_the_hyperparameters(emulator, tuned):
+    folder = next((emulator.options.data / "jobs").rglob(f"{tuned['name'].rpartition('/')[2]}/spec.json"))
+    spec = json.loads(folder.read_text())
+    assert (spec["train_steps"], spec["batch_size"], spec["evaluation_interval"]) == (4, 8, 2)
+    assert (spec["recipe"], spec["learning_rate_multiplier"]) == ({"rank": 4}, 0.5)
 
 
 def test_the_tuned_endpoint_generates_otherwise_than_the_base_model(emulator, gemini, tuned):
@@ -244,15 +253,17 @@ def test_a_script_ends_a_tuning_job_without_training(emulator, outcome, state, c
     assert "endTime" in job
 
 
-def test_a_held_job_is_moved_on_when_told(emulator):
-    name = emulator.script(state="PAUSED")
+@pytest.mark.parametrize("held", ["QUEUED", "PENDING", "RUNNING", "PAUSED", "UPDATING"])
+def test_a_held_job_is_moved_on_when_told(emulator, held):
+    name = emulator.script(state=held)
     body = {
         "baseModel": BASE,
         "tunedModelDisplayName": name,
         "supervisedTuningSpec": {"trainingDatasetUri": "gs://a/b"},
     }
     job = emulator.call("POST", PATH, body)["name"]
-    emulator.wait(job, lambda row: row["state"] == "JOB_STATE_PAUSED")
+    row = emulator.wait(job, lambda row: row["state"] == f"JOB_STATE_{held}")
+    assert ("startTime" in row) == (held not in ("QUEUED", "PENDING"))
     assert job in [row["name"] for row in emulator.call("GET", "/_local/jobs")["jobs"]]
     assert emulator.call("POST", "/_local/jobs", {"displayName": name, "state": "SUCCEEDED"})["moved"] == [
         job

@@ -69,6 +69,16 @@ class Run:
             row["state"] = self.state_prefix + state
         self.state.rows.put(self.name, {**row, "updateTime": self.state.now()})
 
+    async def script_start(self) -> None:
+        """Suffer a script that holds the job before it runs."""
+        while True:
+            outcome = self.notes.get("outcome")
+            if not outcome or outcome["state"] not in ("QUEUED", "PENDING"):
+                return
+            self.moved.clear()
+            self.change(state=outcome["state"])
+            await self.moved.wait()
+
     async def script(self, task: str = "tune") -> bool:
         """Suffer what is scripted for ``task`` before its work begins; True where the work is to be skipped.
 

@@ -148,6 +148,7 @@ class Runner:
                 # The emulator ended between the cancellation and the end of what it had started.
                 await Training(run.folder).end()
                 raise TaskCancelled
+            await run.script_start()
             trains = kind.trains(run)
             if trains and self._slots.locked():
                 run.change(state="QUEUED")

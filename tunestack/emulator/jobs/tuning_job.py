@@ -28,6 +28,7 @@ PLAYED = "supervisedTuningSpec"
 _EPOCHS = 3
 _BATCH_SIZE = 8
 _SEED = 0
+_RANKS = {"ONE": 1, "TWO": 2, "FOUR": 4, "EIGHT": 8, "SIXTEEN": 16, "THIRTY_TWO": 32}
 _DETAIL = "TUNING_JOB_STATE_"
 _WAITING = f"{_DETAIL}WAITING_FOR_QUOTA"
 _LOOK_AGAIN_SECONDS = 0.1
@@ -106,7 +107,7 @@ class TuningJob:
                 "early_stopping": False,
                 "seed": _SEED,
                 "threads": run.state.options.threads,
-                "recipe": {},
+                "recipe": _recipe(parameters),
                 "output": str(output),
             }
 
@@ -169,6 +170,16 @@ def _target(run: Run, row: Json) -> tuple[str, str]:
         if wanted in ("", former["displayName"]):
             return former["name"].partition("@")[0], former["displayName"]
     return f"{run.parent}/models/{run.notes['modelId']}", wanted or f"tuned-{run.identifier}"
+
+
+def _recipe(parameters: Json) -> Json:
+    """What the trainer is told beyond its defaults: the rank of the adapter, and open models' learning rate."""
+    recipe: Json = {}
+    if "adapterSize" in parameters:
+        recipe["rank"] = _RANKS[parameters["adapterSize"].removeprefix("ADAPTER_SIZE_")]
+    if "learningRate" in parameters:
+        recipe["learning_rate"] = float(parameters["learningRate"])
+    return recipe
 
 
 def _spec_of(row: Json) -> str:

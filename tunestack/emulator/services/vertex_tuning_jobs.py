@@ -83,6 +83,8 @@ def _hyper_parameters(spec: str, values: Json) -> list[tuple[str, str]]:
             found.append(
                 (f"{spec}.hyper_parameters.{name}", f"{name} is {values[name]}; it must be above 0.")
             )
+    if values.get("adapterSize") == "ADAPTER_SIZE_UNSPECIFIED":
+        found.append((f"{spec}.hyper_parameters.adapterSize", "adapter_size is unspecified."))
     if "learningRate" in values and "learningRateMultiplier" in values:
         text = "Only one of learning_rate and learning_rate_multiplier may be set."
         found.append((f"{spec}.hyper_parameters", text))
