@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from tunestack.provider.resource import Call, Session
-from tunestack.provider.watching import Interrupted, unless_cancelled
+from tunestack.provider.watching import AT_THE_MOMENT, Interrupted, unless_cancelled
 from tunestack.vertex.client import resource_id
 from tunestack.vertex.errors import ResourceExhausted, ServiceFault
 from tunestack.vertex.job import Job
@@ -43,7 +43,7 @@ JITTER = 0.2
 
 
 async def follow(
-    session: Session, call: Call, job: JobT, look: object = None, *, show: bool, seen: Callable[[JobT], None]
+    session: Session, call: Call, job: JobT, *, show: bool, seen: Callable[[JobT], None]
 ) -> JobT:
     """Waits until a job is in a terminal state; ``seen`` gets each newer view of it. Looks together with all others.
 
@@ -73,7 +73,7 @@ async def follow(
             return job
         if call.cancelled.is_set():
             raise Interrupted
-        if now >= end:
+        if end - now <= AT_THE_MOMENT:
             raise DeadlinePassed
         try:
             job = await watch.look(job, min(end, now + pause * (1 - JITTER * timing.chance())))

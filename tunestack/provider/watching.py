@@ -34,6 +34,9 @@ AT_ONCE = 8
 FIRST_QUIET, LONGEST_QUIET = 0.5, 20.0
 """Seconds without a look after the first fault, and after many."""
 
+AT_THE_MOMENT = 0.001
+"""Seconds by which a clock may be short of the moment that it was asked to sleep until."""
+
 
 class Interrupted(Exception):
     """The operation was cancelled (^C) while it waited."""
@@ -129,11 +132,11 @@ class JobWatch(Generic[JobT]):
         while waiting := self._unanswered():
             now = self._timing.monotonic()
             due = waiting[0].due
-            if due > now:
+            if due - now > AT_THE_MOMENT:
                 await self._sleep_until(due)
             elif self._fault is not None and now < self._quiet_until:
                 for waiter in waiting:
-                    if waiter.due <= now:
+                    if waiter.due - now <= AT_THE_MOMENT:
                         waiter.fail(self._fault)
                 await asyncio.sleep(0)
             else:
