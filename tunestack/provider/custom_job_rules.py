@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tunestack.provider.property_rules import exactly_one, given, value_at
+from tunestack.provider.property_rules import exactly_one, given, missing, value_at
 from tunestack.provider.resource import PropertyProblem
 from tunestack.provider.values import Properties
 
@@ -29,17 +29,17 @@ def custom_job_problems(inputs: Properties) -> list[PropertyProblem]:
 
 def _pool(pool: Mapping[str, Any]) -> Problems:
     yield from exactly_one(pool, "", "containerSpec", "pythonPackageSpec")
-    if not given(pool, "machineSpec.machineType"):
+    if missing(pool, "machineSpec.machineType"):
         yield PropertyProblem("machineSpec.machineType", "is required")
     kind, count = "machineSpec.acceleratorType", "machineSpec.acceleratorCount"
-    if given(pool, kind) and not given(pool, count):
+    if given(pool, kind) and missing(pool, count):
         yield PropertyProblem(count, "is required with acceleratorType")
-    if given(pool, count) and not given(pool, kind):
+    if given(pool, count) and missing(pool, kind):
         yield PropertyProblem(kind, "is required with acceleratorCount")
     affinity = value_at(pool, "machineSpec.reservationAffinity")
     if value_at(affinity, "reservationAffinityType") == "SPECIFIC_RESERVATION":
         for key in ("key", "values"):
-            if not given(affinity, key):
+            if missing(affinity, key):
                 yield PropertyProblem(
                     f"machineSpec.reservationAffinity.{key}", "is required with SPECIFIC_RESERVATION"
                 )
@@ -57,7 +57,7 @@ def _access(inputs: Properties) -> Problems:
     spec = "jobSpec"
     if given(inputs, f"{spec}.tensorboard"):
         for needed in ("serviceAccount", "baseOutputDirectory"):
-            if not given(inputs, f"{spec}.{needed}"):
+            if missing(inputs, f"{spec}.{needed}"):
                 yield PropertyProblem(f"{spec}.{needed}", "is required with tensorboard")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tunestack.catalog.tuning import EVALUATION_LOCATIONS, MANAGED_MODELS, ManagedModel, managed_model
-from tunestack.provider.property_rules import at_most_one, exactly_one, given, value_at
+from tunestack.provider.property_rules import at_most_one, exactly_one, given, missing, value_at
 from tunestack.provider.resource import PropertyProblem
 from tunestack.provider.tuning_job_inputs import SPECS
 from tunestack.provider.tuning_job_specs import ADAPTER_SIZES
@@ -199,7 +199,7 @@ def _reward(reward: Mapping[str, Any], at: str) -> Problems:
 def _parse(reward: Mapping[str, Any], path: str) -> Problems:
     kind = value_at(reward, f"{path}.parseType")
     expression = f"{path}.regexExtractExpression"
-    if kind == "REGEX_EXTRACT" and not given(reward, expression):
+    if kind == "REGEX_EXTRACT" and missing(reward, expression):
         yield PropertyProblem(expression, "is required with parseType REGEX_EXTRACT")
     if kind == "IDENTITY" and given(reward, expression):
         yield PropertyProblem(expression, "is for parseType REGEX_EXTRACT only")

@@ -14,6 +14,7 @@ from tunestack.provider.pipeline_job_inputs import PIPELINE_JOB_IDENTITY
 from tunestack.provider.values import UNKNOWN, Secret
 from tunestack.vertex.job_state import STATES, Outcome
 from tunestack.vertex.pipeline_job import PipelineJob
+from tunestack.vertex.tuning_job import TuningJob
 
 hash_of = PIPELINE_JOB_IDENTITY.hash_of
 job_differences = PIPELINE_JOB_IDENTITY.differences
@@ -138,6 +139,29 @@ def test_a_job_is_submitted_only_where_nothing_of_worth_exists(
     if choice.job is not None:
         rivals = usable or live
         assert all(choice.job.created >= job.created for job in rivals)
+
+
+def job(state: str, day: int, model: str = "", code: int | None = None) -> TuningJob:
+    error = {"code": code, "message": "it broke"} if code else None
+    tuned = {"model": model} if model else {}
+    name, created = f"j{day}", f"2026-01-{day:02d}"
+    return TuningJob(
+        {"name": name, "state": state, "createTime": created, "error": error, "tunedModel": tuned}
+    )
+
+
+def test_a_red_end_that_a_later_success_answered_counts_no_more() -> None:
+    answered = [job("FAILED", 1), job("SUCCEEDED", 2, "m@1")]
+    assert choose(answered, set(), retry_failed=False).job is None
+    unanswered = [job("SUCCEEDED", 1, "m@1"), job("FAILED", 2)]
+    assert choose(unanswered, set(), retry_failed=False).job is unanswered[1]
+
+
+def test_the_newest_red_end_decides_whether_its_cause_is_retried() -> None:
+    jobs = [job("FAILED", 1, code=8), job("CANCELLED", 2)]
+    assert choose(jobs, (), retry_failed=["stockout"]).job is jobs[1]
+    assert choose(jobs[:1], (), retry_failed=["stockout"]).job is None
+    assert choose(jobs[:1], (), retry_failed=["preemption"]).job is jobs[0]
 
 
 @given(st.text(max_size=200), st.integers(0, 2**33), st.floats(0, 1, exclude_max=True))
