@@ -19,7 +19,7 @@ from model_based.world import Broken, ForkServer, World, brief
 
 # `make test` plays the same scenarios each time: what is new is looked for by `make soak`.
 SEED = int(os.environ.get("SOAK_SEED") or 0)
-SCENARIOS = int(os.environ.get("SOAK_RUNS") or 40)
+SCENARIOS = int(os.environ.get("SOAK_RUNS") or 40)  # of five to seven runs each
 HALVES = 2  # tests that share them: one for each core
 FAILURES_SHOWN = 5
 

@@ -128,14 +128,21 @@ class Cloud:
                 return
             self._requests += 1
             number, on_request = self._requests, self.on_request
+            # The request is here, whole: it is carried out even if its sender dies now.
+            received = [await receive()]
+            while received[-1].get("more_body"):
+                received.append(await receive())
             kept: list[Any] = []
+
+            async def replay() -> Any:
+                return received.pop(0) if received else await receive()
 
             async def keep(message: Any) -> None:
                 kept.append(message)
 
             await on_request(number, True)
             try:
-                await application(scope, receive, keep)
+                await application(scope, replay, keep)
             finally:
                 await on_request(number, False)
                 for message in kept:
@@ -171,8 +178,9 @@ class Cloud:
         return self.call(self._jobs, project)
 
     def buckets(self, project: str) -> set[str]:
+        number = self.call(self.state.projects.number, project)
         rows = self.call(self.state.rows.list, "buckets")
-        return {row["name"] for row in rows if row["name"].startswith(project + "-")}
+        return {row["name"] for row in rows if row["projectNumber"] == number}
 
     def submissions(self, project: str) -> dict[str, int]:
         """Number of jobs that were accepted, by spec hash; from the emulator's record, which forgets nothing."""

@@ -29,7 +29,6 @@ for entry in document["resources"]:
         )
         made[name] = pulumi_gcp.storage.Bucket(
             name,
-            name=f"{project}-{name}",
             location=location,
             labels={"label": entry["label"]},
             force_destroy=True,
