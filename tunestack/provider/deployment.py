@@ -34,7 +34,7 @@ from tunestack.provider.values import UNKNOWN, Properties, has_unknown, plain
 from tunestack.spec.spec_hash import canonical_json
 from tunestack.vertex.endpoint import Deployed, Endpoint, Endpoints, shared_out
 from tunestack.vertex.errors import Conflict, InvalidArgument, NotFound
-from tunestack.vertex.model import ModelName, ModelRegistry
+from tunestack.vertex.model import ModelName, ModelRegistry, ModelVersion
 
 SERVING, DEPLOYING, SHARED = "SERVING", "DEPLOYING", "SHARED"
 OWNER_LABEL = "tunestack-deployment"
@@ -118,11 +118,14 @@ class DeploymentResource(Resource):
         )
         return await attempt.carry_out(call, work)
 
-    async def _shared(self, call: Call, spec: DeploymentInputs, attempt: Attempt) -> None:
+    async def _version(self, spec: DeploymentInputs) -> ModelVersion:
         try:
-            version = await self._registry.get(spec.model)
+            return await self._registry.get(spec.model)
         except NotFound:
             raise Refused("NOT_FOUND", f"model: there is no {spec.model}") from None
+
+    async def _shared(self, call: Call, spec: DeploymentInputs, attempt: Attempt) -> None:
+        version = await self._version(spec)
         if not version.endpoints:
             raise Refused(
                 "FAILED_PRECONDITION",
@@ -138,6 +141,7 @@ class DeploymentResource(Resource):
     async def _reach(self, call: Call, spec: DeploymentInputs, attempt: Attempt, olds: Properties) -> None:
         if operation := attempt.outputs.get("operation"):
             await self._resume(call, attempt, str(operation))
+        await self._version(spec)
         name = await self._endpoint(call, spec, attempt)
         new = _deployed_id(call.urn, spec)
         before = {*(olds.get("retiring") or ()), str(olds.get("deployedModelId") or new)}

@@ -254,7 +254,8 @@ class ModelVersionResource(Resource):
         there = {**inputs}
         if not has_unknown(inputs):
             aliases = plain(inputs.get("aliases")) or []
-            there["aliases"] = [alias for alias in aliases if alias in version.aliases] or None
+            if not set(aliases) <= set(version.aliases):
+                there["aliases"] = [alias for alias in aliases if alias in version.aliases] or None
             if plain(inputs.get("default")) and not version.is_default:
                 there["default"] = False
             labels = plain(inputs.get("labels"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from importlib.resources import files
@@ -28,6 +28,7 @@ from tunestack.provider.configuration import (
     parse_configuration,
 )
 from tunestack.provider.engine_log import EngineLog, EngineRow
+from tunestack.provider.redaction import DiscreetRow, kept_secret, redacted, secrets_of_request
 from tunestack.provider.resource import (
     Call,
     Checked,
@@ -38,7 +39,7 @@ from tunestack.provider.resource import (
     Resource,
     Session,
 )
-from tunestack.provider.values import decode, encode
+from tunestack.provider.values import Properties, decode, encode
 from tunestack.spec.errors import TunestackError
 from tunestack.vertex.errors import (
     Conflict,
@@ -56,6 +57,9 @@ Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 
 FLUSH = 25.0
 """Seconds that Cancel waits for operations in flight; the engine gives all providers 30 s together."""
+
+SHORTEST_TOKEN = 16
+"""Characters of an access token that is one: the local stack's stand-in is the word ``local``."""
 
 _STATUS_OF: tuple[tuple[type[GoogleError], str], ...] = (
     (InvalidArgument, "INVALID_ARGUMENT"),
@@ -80,32 +84,32 @@ def _guarded(handler: Handler) -> Handler:
             try:
                 return await handler(self, request, context)
             except InitFailed as failure:
-                await context.abort_with_status(init_failed_status(failure))
+                await context.abort_with_status(init_failed_status(failure, self.secrets_of(request)))
             except Refused as refusal:
-                await context.abort(grpc.StatusCode[refusal.status], str(refusal))
+                await self.refuse(context, request, refusal.status, refusal)
             except GoogleError as error:
                 status = next(
                     (name for kind, name in _STATUS_OF if isinstance(error, kind)), "FAILED_PRECONDITION"
                 )
-                await context.abort(grpc.StatusCode[status], str(error))
+                await self.refuse(context, request, status, error)
             except TunestackError as error:
-                await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+                await self.refuse(context, request, "FAILED_PRECONDITION", error)
             except ValueError as error:
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+                await self.refuse(context, request, "INVALID_ARGUMENT", error)
 
     return guarded  # type: ignore[return-value]
 
 
-def init_failed_status(failure: InitFailed) -> Any:
+def init_failed_status(failure: InitFailed, secrets: Collection[str] = ()) -> Any:
     """The gRPC status with ``ErrorResourceInitFailed`` in its details."""
-    detail = provider_pb2.ErrorResourceInitFailed(
-        id=failure.id, properties=encode(failure.outputs), reasons=failure.reasons
-    )
+    reasons = [redacted(reason, secrets) for reason in failure.reasons]
+    outputs = kept_secret(failure.outputs, secrets)
+    detail = provider_pb2.ErrorResourceInitFailed(id=failure.id, properties=encode(outputs), reasons=reasons)
     if failure.inputs is not None:
         detail.inputs.CopyFrom(encode(failure.inputs))
     packed = any_pb2.Any()
     packed.Pack(detail)
-    message = "; ".join(failure.reasons)
+    message = "; ".join(reasons)
     code = grpc.StatusCode.FAILED_PRECONDITION.value[0]
     return rpc_status.to_status(status_pb2.Status(code=code, message=message, details=[packed]))
 
@@ -130,6 +134,16 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
         self._flying = 0
         self._landed = asyncio.Event()
         self._landed.set()
+
+    def secrets_of(self, request: Any) -> frozenset[str]:
+        """What nobody may read in an answer to this request: what it marks as secret, and our access token."""
+        token = self._session.configuration.access_token if self._session is not None else None
+        return secrets_of_request(request) | ({token} if token and len(token) >= SHORTEST_TOKEN else set())
+
+    async def refuse(self, context: Context, request: Any, status: str, error: Exception) -> None:
+        """Ends a call with an error that a person reads."""
+        message = redacted(str(error), self.secrets_of(request))
+        await context.abort(grpc.StatusCode[status], message)
 
     @asynccontextmanager
     async def in_flight(self) -> AsyncIterator[None]:
@@ -221,8 +235,11 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def _call(self, request: Any, timeout: float = 0.0) -> Call:
         name = request.name or request.urn.rsplit("::", 1)[-1]
-        row = EngineRow(self._engine, request.urn)
+        row = DiscreetRow(EngineRow(self._engine, request.urn), self.secrets_of(request))
         return Call(request.urn, name, row, self._cancelled, timeout or None)
+
+    def _encode(self, request: Any, outputs: Properties) -> Any:
+        return encode(kept_secret(outputs, secrets_of_request(request)))
 
     @_guarded
     async def Check(self, request: Any, context: Context) -> Any:  # noqa: N802
@@ -251,9 +268,11 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
         """In a preview only the outputs that can be known."""
         resource, inputs = self._resource(request), decode(request.properties)
         if request.preview:
-            return provider_pb2.CreateResponse(properties=encode(resource.preview(inputs, None)))
+            return provider_pb2.CreateResponse(
+                properties=self._encode(request, resource.preview(inputs, None))
+            )
         created = await resource.create(self._call(request, request.timeout), inputs)
-        return provider_pb2.CreateResponse(id=created.id, properties=encode(created.outputs))
+        return provider_pb2.CreateResponse(id=created.id, properties=self._encode(request, created.outputs))
 
     @_guarded
     async def Read(self, request: Any, context: Context) -> Any:  # noqa: N802
@@ -264,7 +283,9 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
         if found is None:
             return provider_pb2.ReadResponse(id="")
         return provider_pb2.ReadResponse(
-            id=found.id, properties=encode(found.outputs), inputs=encode(found.inputs)
+            id=found.id,
+            properties=self._encode(request, found.outputs),
+            inputs=self._encode(request, found.inputs),
         )
 
     @_guarded
@@ -273,9 +294,9 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
         resource = self._resource(request)
         olds, news = decode(request.olds), decode(request.news)
         if request.preview:
-            return provider_pb2.UpdateResponse(properties=encode(resource.preview(news, olds)))
+            return provider_pb2.UpdateResponse(properties=self._encode(request, resource.preview(news, olds)))
         outputs = await resource.update(self._call(request, request.timeout), request.id, olds, news)
-        return provider_pb2.UpdateResponse(properties=encode(outputs))
+        return provider_pb2.UpdateResponse(properties=self._encode(request, outputs))
 
     @_guarded
     async def Delete(self, request: Any, context: Context) -> Any:  # noqa: N802
