@@ -78,9 +78,17 @@ class TunedModel(pulumi.ComponentResource):
             service_account=environment.runner.email,
             labels={**stack.labels, "tuned-by": "tunestack", "job": name},
             identity=plan.identity,
+            on_cancel=job.on_cancel,
             retry_failed=name in stack.retry_failed,
             deletion_policy="ABANDON" if stack.keep_models else "DELETE",
-            opts=inside.merge(pulumi.ResourceOptions(provider=provider, depends_on=environment.grants)),
+            opts=inside.merge(
+                pulumi.ResourceOptions(
+                    provider=provider,
+                    depends_on=environment.grants,
+                    # An `up` that resumes updates what an earlier one created.
+                    custom_timeouts=pulumi.CustomTimeouts(create=job.deadline, update=job.deadline),
+                )
+            ),
         )
         self.evaluation = Evaluation(
             name,

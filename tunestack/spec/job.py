@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 # A Vertex display name may be longer; this also names buckets' folders, labels and Pulumi resources.
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,61}[a-z0-9]$")]
 
+# As Pulumi writes the timeouts of a resource (Go's time.ParseDuration), in whole hours, minutes and seconds.
+Duration = Annotated[str, Field(pattern=r"^([0-9]+h([0-9]+m)?([0-9]+s)?|[0-9]+m([0-9]+s)?|[0-9]+s)$")]
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,6 +57,13 @@ class JobSpec(_Strict):
     learning_rate_multiplier: float = Field(1.0, gt=0, le=100, description="Times the recipe's own rate.")
     model_display_name: str = Field(min_length=1, max_length=128)
     evaluation: TuningEvaluation = TuningEvaluation()
+    deadline: Duration | None = Field(
+        None, description="How long one `up` waits for the job, e.g. 6h or 1h30m; without it, a day."
+    )
+    on_cancel: Literal["detach", "cancel"] = Field(
+        "detach",
+        description="At ^C or the deadline: let the job run and resume with the next `up`, or cancel it.",
+    )
     max_output_tokens: int = Field(ge=1, le=1024, description="Longest reply asked of the model when judged.")
     gate: tuple[GateRule, ...] = Field(
         min_length=1, description="What the tuned model must reach, or `up` fails."
