@@ -80,7 +80,7 @@ class Deletion:
             return False
         self._deployment.fail(
             f'resource "{resource.urn}" cannot be deleted\nbecause it is protected. To unprotect the resource, '
-            "remove the `protect` flag from the resource in your Pulumi program and run `pulumi up`, or use the "
+            "either remove the `protect` flag from the resource in your Pulumi program and run `pulumi up`, or use the "
             f"command:\n`pulumi state unprotect '{resource.urn}'`",
             resource.urn,
         )

@@ -184,7 +184,7 @@ class Deployment:
     def partial_failure(self, step: Step, reasons: list[str]) -> None:
         """The resource is there, and what it should come to is not."""
         count = f"{len(reasons)} error{'s' if len(reasons) > 1 else ''} occurred:"
-        self.fail("\n".join([count, *(f"\t* {reason}" for reason in reasons)]) + "\n\n", step.resource.urn)
+        self.fail("\n".join([count, *(f"\t* {reason}" for reason in reasons)]) + "\n\n\n", step.resource.urn)
         self.reporter.failed(step, partial=True)
 
     def worded(self, resource: Resource, failures: list[CheckFailure]) -> list[str]:

@@ -116,7 +116,7 @@ class Reporter:
         if step.internal:
             return
         op = result_op or step.op
-        if step.logical:
+        if step.logical or step.op == "refresh":
             self.changes[op] += 1
         # A component's outputs come later, from the program (see `outputs`).
         if step.resource.custom or step.op == "delete" or result_op or self._preview:
@@ -176,7 +176,7 @@ def _metadata(step: Step) -> dict[str, Any]:
         metadata["keys"] = list(step.keys)
     if step.diffs:
         metadata["diffs"] = list(step.diffs)
-    metadata["detailedDiff"] = _detailed(step)
+    metadata["detailedDiff"] = _detailed(step, "diffKind")
     if step.logical:
         metadata["logical"] = True
     metadata["provider"] = step.resource.provider
@@ -206,11 +206,12 @@ def _state_metadata(resource: Resource | None) -> dict[str, Any] | None:
     return metadata
 
 
-def _detailed(step: Step) -> dict[str, Any] | None:
+def _detailed(step: Step, kind: str = "kind") -> dict[str, Any] | None:
+    """The detailed diff; the CLI calls the kind of a difference otherwise in events than in a preview's digest."""
     if step.detailed is None:
         return None
     return {
-        path: {"kind": difference.kind, "inputDiff": difference.input_diff}
+        path: {kind: difference.kind, "inputDiff": difference.input_diff}
         for path, difference in sorted(step.detailed.items())
     }
 

@@ -56,7 +56,7 @@ async def refresh_resource(deployment: Deployment, old: Resource, shown: bool) -
     Raises:
         ResourceError: it could not be read; reported.
     """
-    step = Step("refresh", old, old)
+    step = Step("refresh", old, old, logical=False)
     if shown:
         deployment.reporter.begin(step)
     if not old.custom or is_provider_type(old.type) or old.pending_replacement:
@@ -75,7 +75,7 @@ async def refresh_resource(deployment: Deployment, old: Resource, shown: bool) -
             deployment.reporter.warning(f"Refreshed resource is in an unhealthy state:\n* {reasons}", old.urn)
         if not outcome.id:
             if shown:
-                deployment.reporter.done(Step("refresh", old, None), "delete")
+                deployment.reporter.done(Step("refresh", old, None, logical=False), "delete")
             return None
         found = old.copy(
             id=outcome.id,
@@ -102,6 +102,7 @@ async def refresh_resource(deployment: Deployment, old: Resource, shown: bool) -
         raise ResourceError(str(error)) from error
     if shown:
         drifted = diff.changes == "some" or (diff.changes == "unknown" and changed)
-        result = Step("refresh", old, found, (), tuple(sorted(diff.changed_keys)), diff.detailed)
+        keys = tuple(sorted(diff.changed_keys))
+        result = Step("refresh", old, found, (), keys, diff.detailed, logical=False)
         deployment.reporter.done(result, "update" if drifted else "same")
     return found

@@ -29,7 +29,7 @@ from tunestack.engine.registry import Registry
 from tunestack.engine.state import Snapshot
 from tunestack.engine.store import ORGANIZATION, Store
 from tunestack.engine.targets import Scope
-from tunestack.engine.urns import ROOT_STACK_TYPE, is_provider_type, make_urn, package_of
+from tunestack.engine.urns import ROOT_STACK_TYPE, is_provider_type, package_of
 from tunestack.engine.values import contains_secrets, redacted, unwrap
 
 SUCCESS, FAILURE, ABANDONED = 0, 1, 8  # the CLI's exit codes
@@ -119,17 +119,13 @@ class Session:
                 self._deployment.fail(str(error))
             await self._deployment.journal.finish()
             if self._deployment.failed and not self._deployment.preview:
-                self._reporter.error(f"{_NOUNS[self._operation]} failed", self._stack_urn())
+                self._reporter.error(f"{_NOUNS[self._operation]} failed")
             elif self._deployment.complained:
                 self._reporter.error("preview failed")
         finally:
             listener.cancel()
             abandoned.cancel()
         return FAILURE if self._deployment.stopping or self._deployment.complained else SUCCESS
-
-    def _stack_urn(self) -> str:
-        stack, project = self._options.stack, self._project.name
-        return make_urn(stack, project, "", ROOT_STACK_TYPE, f"{project}-{stack}")
 
     def _abandon(self, body: asyncio.Task[None]) -> int:
         """Leave at once. What is under way stays in state as pending operations."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from typing import Any
 
 import pytest
+
+from tunestack.engine.display import preview_digest
 
 Project = Any  # of conftest.py, which cannot be imported
 
@@ -211,3 +215,41 @@ def comparable(steps: list[dict[str, Any]]) -> dict[str, Any]:
                 step[key] = sorted(step[key])
         result[f"{step['op']} {step['urn']}"] = step
     return result
+
+
+def told(events: list[dict[str, Any]]) -> list[str]:
+    """What the events say, without moments of time, random ids and how long it took; steps run side by side."""
+    lines = []
+    for event in events:
+        kind, payload = next((key, value) for key, value in event.items() if key.endswith("Event"))
+        if payload.get("ephemeral") or payload.get("severity") == "debug":
+            continue
+        text = json.dumps({kind: {**payload, "durationSeconds": 0}}, sort_keys=True)
+        lines.append(re.sub(r"-[0-9a-f]{6}\b|[0-9a-f]{8}-[0-9a-f-]{27}", "-*", text))
+    return sorted(lines)
+
+
+@pytest.mark.pulumi_cli
+async def test_both_engines_tell_the_same_events_and_digests(project: Project) -> None:
+    """``up --json``, ``refresh --json`` and ``destroy --json`` event by event; ``preview --json`` key by key."""
+    project.program(BEFORE)
+    assert (await project.run("up")).exit_code == 0
+    program = BEFORE
+    for old, new in EDITS[1][1]:
+        program = program.replace(old, new)
+    project.program(program.replace("protect=True", "protect=False"))
+    ours = await project.run("preview")
+    assert list(preview_digest(ours)) == list(digest(project))
+    saved = project.root / "saved"
+    for operation in ("up", "refresh", "destroy"):
+        for folder in (project.state, project.home):
+            shutil.copytree(folder, saved / folder.name)
+        theirs = project.pulumi(operation, "--yes", "--skip-preview", "--json", check=False)
+        for folder in (project.state, project.home):
+            shutil.rmtree(folder)
+            shutil.copytree(saved / folder.name, folder)
+        shutil.rmtree(saved)
+        ours = await project.run(operation)
+        assert ours.exit_code == theirs.returncode == 0, theirs.stderr
+        expected = [json.loads(line) for line in theirs.stdout.splitlines() if line.startswith("{")]
+        assert told(project.events) == told(expected), operation

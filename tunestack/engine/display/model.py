@@ -40,6 +40,7 @@ SYMBOLS: Final = {
     "discard": "<",
     "discard-replaced": "<<",
 }
+_STACK: Final = "pulumi:pulumi:Stack"
 _FRACTION: Final = re.compile(r"(\d{1,3}(?:[.,]\d+)?)\s?%")
 
 
@@ -100,6 +101,7 @@ class Model:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self.rows: dict[str, Row] = {}
+        self._stack = ""  # its URN
         self.notes: list[tuple[str, str]] = []  # severity, text of messages about no resource
         self.outputs: tuple[dict[str, Any], dict[str, Any]] | None = None  # before, after
         self.summary: dict[str, Any] = {}
@@ -124,6 +126,8 @@ class Model:
         if urn not in self.rows:
             state = metadata.get("new") or metadata.get("old") or {}
             type_ = short_type(metadata["type"])
+            if type_ == _STACK:
+                self._stack = urn
             self.rows[urn] = Row(urn, type_, urn.split("::", 3)[3], state.get("parent", ""))
         return self.rows[urn]
 
@@ -139,7 +143,7 @@ class Model:
             row.op, row.state = metadata["op"], state
         row.ended = self._clock()
         row.fraction = None
-        if metadata["type"] == "pulumi:pulumi:Stack":
+        if metadata["type"] == _STACK:
             old, new = metadata.get("old") or {}, metadata.get("new") or {}
             self.outputs = (old.get("outputs") or {}, new.get("outputs") or {})
         return row
@@ -149,7 +153,8 @@ class Model:
         if severity == "debug":
             return "", None
         text = (diagnostic.get("prefix", "") + diagnostic["message"]).rstrip()
-        row = self.rows.get(diagnostic.get("urn", ""))
+        # What is about no resource is about the stack, once it is there.
+        row = self.rows.get(diagnostic.get("urn") or self._stack)
         if row is None:
             if text and not diagnostic.get("ephemeral"):
                 self.notes.append((severity, text))
