@@ -441,6 +441,7 @@ NESTED = st.dictionaries(
 )
 
 
+@settings(max_examples=50)
 @given(
     st.dictionaries(st.sampled_from(sorted(fields_of_ours(JobInputs) | {"baseModel"})), JSON), NESTED, NESTED
 )
