@@ -38,6 +38,7 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             Command("predict", "predict", "ask a tuned model (and its base) for an answer"),
             Command("stack", "stack", "export or import the stack's state, read its outputs"),
             Command("outputs", "outputs", "show what the stack built: models, endpoints, scores"),
+            Command("jobs", "jobs", "list the stack's jobs, or watch them until all have ended"),
         ),
     ),
     ("Check", (Command("dataset", "dataset", "check, compile, split or compare datasets"),)),
