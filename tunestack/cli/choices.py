@@ -20,6 +20,7 @@ class Choices:
     expect_no_changes: bool = False
     clear_pending_creates: bool = False
     diff: bool = False
+    parallel: int | None = None
 
     @property
     def limited(self) -> bool:
@@ -35,6 +36,8 @@ class Choices:
             flag = "--" + name.replace("_", "-")
             if value is True:
                 yield flag
+            elif isinstance(value, int) and value is not False:
+                yield from (flag, str(value))
             elif isinstance(value, tuple):
                 for urn in value:
                     yield from (flag, urn)

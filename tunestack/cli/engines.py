@@ -9,13 +9,17 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tunestack.cli.choices import NONE, Choices
 from tunestack.cli.emulator import ensure_running, local_environment
 from tunestack.cli.project import LOCAL_PASSPHRASE, Project
 from tunestack.cli.pulumi_cli import Digest, Imported, PulumiCli, find_cli
 from tunestack.spec.errors import Problem, TunestackError
+
+if TYPE_CHECKING:
+    from tunestack.engine import EngineOptions
 
 
 class Engine(Protocol):
@@ -143,7 +147,7 @@ class EmbeddedEngine:
             ) as display:
                 result = await run(
                     kind,
-                    self._options,
+                    self._with(choices),
                     display.event,
                     interrupt=interrupt,
                     imports=tuple(Import(**vars(item)) for item in imports),
@@ -167,7 +171,7 @@ class EmbeddedEngine:
         if key not in self._digests:
             keywords = _keywords(choices) | {"preview_only": operation != "preview"}
             with _told_to_people():
-                result = asyncio.run(run(Operation(operation), self._options, **keywords))
+                result = asyncio.run(run(Operation(operation), self._with(choices), **keywords))
             self._digests[key] = Digest(preview_digest(result), result.exit_code)
         return self._digests[key]
 
@@ -195,6 +199,11 @@ class EmbeddedEngine:
     def resources(self) -> list[dict[str, Any]]:
         deployment = self.export()["deployment"] if self._exists() else {}
         return list(deployment.get("resources") or [])
+
+    def _with(self, choices: Choices) -> EngineOptions:
+        return (
+            self._options if choices.parallel is None else replace(self._options, parallel=choices.parallel)
+        )
 
     def _exists(self) -> bool:
         """Say whether the stack was ever built."""

@@ -28,6 +28,19 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--color", choices=("auto", "always", "never"), default="auto")
     parser.add_argument("--json", action="store_true", help="the engine's events, for machines")
+    parser.add_argument(
+        "-p",
+        "--parallel",
+        type=_positive,
+        metavar="N",
+        help="work on this many resources at once (default: the engine's)",
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:

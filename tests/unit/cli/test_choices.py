@@ -24,6 +24,7 @@ def test_what_is_asked_for_is_passed_on_in_the_clis_own_words() -> None:
         *("--target-dependents", "--diff"),
     ]
     assert asked.limited
+    assert Choices(parallel=500).flags() == ["--parallel", "500"]
     assert not parsed("--replace", "c", "--expect-no-changes").limited
 
 
