@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -111,6 +112,37 @@ def test_an_interrupted_up_is_red_keeps_the_id_and_the_next_resumes(project: Loc
     assert "/pipelineJobs/" in job["id"]
     project.run("up", "--yes")
     assert submissions(project) == 1
+
+
+def test_an_up_that_was_left_behind_is_pending_and_the_next_adopts_its_job(project: LocalProject) -> None:
+    project.edit("jobs/sarcasm-classification.yaml", "train_steps: 4", "train_steps: 40")
+    running = project.start("up", "--yes")
+    wait_for_submission(project)
+    # Frozen, the provider hears nothing of the first interrupt, and is left behind at the second.
+    stopped = [child.pid for child in psutil.Process(running.pid).children(recursive=True)]
+    plugins = [
+        pid for pid in stopped if "tunestack/provider/plugin" in " ".join(psutil.Process(pid).cmdline())
+    ]
+    for pid in plugins:
+        os.kill(pid, signal.SIGSTOP)
+    os.kill(running.pid, signal.SIGINT)
+    time.sleep(1)  # two signals at once may arrive as one
+    os.kill(running.pid, signal.SIGINT)
+    output, _ = running.communicate(timeout=90)
+    for pid in plugins:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert running.returncode == 8, output
+    state = (project.root / ".tunestack/state/.pulumi/stacks/tunestack/local.json").read_text()
+    (pending,) = json.loads(state)["checkpoint"]["latest"]["pending_operations"]
+    assert (pending["type"], pending["resource"].get("id")) == ("creating", None)
+
+    again = project.run("up", "--yes")
+    assert "interrupted while creating" in again
+    assert submissions(project) == 1
+    project.run("refresh", "--clear-pending-creates")
+    assert "pending" not in project.run("up", "--yes", "--expect-no-changes")
+    assert "pending_operations" not in json.loads(project.run("stack", "export"))["deployment"]
 
 
 @pytest.mark.parametrize("engine", ["embedded"], indirect=True)
