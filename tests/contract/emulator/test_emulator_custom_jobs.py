@@ -141,8 +141,9 @@ def test_hundreds_of_scripted_jobs_are_live_at_once(emulator):
     [
         ({"state": "SLEEPING"}, "state is one of"),
         ({"cause": "bad luck"}, "cause is one of"),
-        ({"colour": "red"}, "unknown: ['colour']"),
+        ({"colour": "red"}, "unknown field `colour`"),
         ({"status": "NO"}, "status is one of"),
+        ({"times": "often"}, "Expected `int`"),
         ({"state": "SUCCEEDED", "afterStep": 3}, "afterStep goes with"),
     ],
 )

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import fnmatch
-from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+import msgspec
 import orjson
 
 from tunestack.emulator.database import Database
 from tunestack.emulator.errors import RPC_CODES, invalid
 from tunestack.emulator.jobs.states import ENDED, LIVE
-from tunestack.emulator.schema import camel, snake
 
 Json = dict[str, Any]
 
@@ -34,11 +33,10 @@ CAUSES = {
 }
 
 
-@dataclass
-class Outcome:
+class Outcome(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     """What happens to the jobs that fit ``kind``, ``display_name`` and ``labels`` (patterns with ``*``).
 
-    ``state`` is an end, or a live state that the job is held in until `Outcomes.move` or a cancellation.
+    ``state`` is an end, or a live state that the job is held in until `Runner.move` or a cancellation.
     Without ``after_step`` nothing is trained: the state comes ``after_seconds`` of running. With it the job
     really trains until then. ``task`` is the pipeline's task that suffers it. ``cause`` is a short word for a
     ``status`` and ``message``.
@@ -46,39 +44,34 @@ class Outcome:
 
     kind: str = "*"
     display_name: str = "*"
-    labels: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = {}
     task: str = "tune"
     after_step: int | None = None
     after_seconds: float = 0.0
     state: str = "FAILED"
-    cause: str | None = None
-    status: str = "INTERNAL"
-    message: str = CAUSES["internal"][1]
+    cause: str = "internal"
+    status: str = ""
+    message: str = ""
     times: int = 1
     used: int = 0
 
+    def __post_init__(self) -> None:
+        """What the fields' types do not say. Raises ValueError."""
+        for name, known in (("cause", set(CAUSES)), ("state", ENDED | LIVE), ("status", {"", *RPC_CODES})):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} is one of {sorted(known - {''})}, not {getattr(self, name)!r}")
+        if self.after_step is not None and self.state not in ("FAILED", "CANCELLED", "EXPIRED"):
+            raise ValueError("afterStep goes with FAILED, CANCELLED and EXPIRED")
+        status, message = CAUSES[self.cause]
+        self.status, self.message = self.status or status, self.message or message
+
     @classmethod
     def from_json(cls, body: Json) -> Outcome:
-        """Raises 400 with every rule that ``body`` breaks."""
-        names = {camel(item.name) for item in fields(cls)}
-        unknown = sorted(set(body) - names)
-        values = {snake(key): value for key, value in body.items() if key in names and value is not None}
-        cause = values.get("cause")
-        if cause in CAUSES:
-            values = {"status": CAUSES[cause][0], "message": CAUSES[cause][1], **values}
-        outcome = cls(**values)
-        problems = [f"unknown: {unknown}"] if unknown else []
-        if cause is not None and cause not in CAUSES:
-            problems.append(f"cause is one of {sorted(CAUSES)}")
-        if outcome.state not in ENDED | LIVE:
-            problems.append(f"state is one of {sorted(ENDED | LIVE)}")
-        if outcome.status not in RPC_CODES:
-            problems.append(f"status is one of {sorted(RPC_CODES)}")
-        if outcome.after_step is not None and outcome.state not in ("FAILED", "CANCELLED", "EXPIRED"):
-            problems.append("afterStep goes with FAILED, CANCELLED and EXPIRED")
-        if problems:
-            raise invalid(f"an outcome has the keys {sorted(names)}; {'; '.join(problems)}")
-        return outcome
+        """Raises 400 where ``body`` is none."""
+        try:
+            return msgspec.convert(body, cls)
+        except msgspec.ValidationError as error:
+            raise invalid(f"not an outcome: {error}") from None
 
     def fits(self, kind: str, row: Json) -> bool:
         labels = row.get("labels", {})
@@ -90,7 +83,7 @@ class Outcome:
         )
 
     def to_json(self) -> Json:
-        return {camel(key): value for key, value in asdict(self).items()}
+        return dict(msgspec.to_builtins(self))
 
 
 class Outcomes:
