@@ -171,3 +171,70 @@ def test_times_and_types_are_short() -> None:
     assert [seconds(value) for value in (0, 0.04, 7.4, 125)] == ["0s", "0.04s", "7s", "2m05s"]
     assert short_type("gcp:storage/bucket:Bucket") == "gcp:storage:Bucket"
     assert short_type("pulumi:providers:gcp") == "pulumi:providers:gcp"
+
+
+def step(op: str, old: dict[str, Any], new: dict[str, Any], **more: Any) -> dict[str, Any]:
+    def state(inputs: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "type": "t:m:T",
+            "urn": URN,
+            "id": "things/a",
+            "parent": "",
+            "inputs": inputs,
+            "outputs": {},
+        } | more
+
+    diffs = sorted(key for key in {*old, *new} if old.get(key) != new.get(key) or key == "password")
+    metadata = {"op": op, "urn": URN, "type": "t:m:T", "diffs": diffs, "logical": op != "refresh"}
+    return metadata | {"old": state(old), "new": state(new)}
+
+
+SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "[secret]"}
+OLD = {
+    "label": "one",
+    "big": "x",
+    "password": SECRET,
+    "prompt": "first\nsecond\nthird",
+    "list": [1, 2],
+    "kept": 1,
+}
+NEW = {**OLD, "label": "two", "big": "y", "prompt": "first\nsecond!\nthird", "list": [1, 3]}
+
+
+def test_changes_in_full_are_those_of_the_clis_diff() -> None:
+    events = [{"resourcePreEvent": {"metadata": step("update", OLD, NEW, hideDiffs=["big"])}}]
+    assert shown(events, in_full=True).splitlines()[1:16] == [
+        "~ t:m:T: (update)",
+        "    [id=things/a]",
+        f"    [urn={URN}]",
+        "  ~ big (hidden)",
+        '  ~ label   : "one" => "two"',
+        "  ~ list    : [",
+        "        [0]: 1",
+        "      ~ [1]: 2 => 3",
+        "    ]",
+        "  ~ password: [secret] => [secret]",
+        "  ~ prompt  : ",
+        "        first",
+        "      - second",
+        "      + second!",
+        "        third",
+    ]
+    lines = shown(events).splitlines()
+    assert lines[1] == " ~  t:m:T a updating (0s) [diff: ~label,list,password,prompt]"
+
+
+def test_a_refresh_is_shown_when_it_is_known_what_was_found() -> None:
+    begun = {"resourcePreEvent": {"metadata": step("refresh", OLD, OLD)}}
+    found = {"resOutputsEvent": {"metadata": step("refresh", OLD, NEW) | {"op": "update"}}}
+    for options in ({"in_full": True}, {}):
+        text = shown([begun, found], Operation.REFRESH, preview_only=True, **options)
+        assert text.count("update") == 1
+        assert "label" in text
+
+
+def test_what_is_about_no_resource_is_about_the_stack() -> None:
+    failed = {"diagnosticEvent": {"message": "update failed\n", "prefix": "error: ", "severity": "error"}}
+    lines = shown([*EVENTS[:-2], failed]).splitlines()
+    place = lines.index("  pulumi:pulumi:Stack (toyproj-dev):")
+    assert "    error: update failed" in lines[place:]

@@ -49,7 +49,7 @@ def test_state_that_needs_more_than_this_engine_has_is_refused() -> None:
 
 def test_order_is_checked() -> None:
     verify([thing("a"), thing("b", "a")])
-    with pytest.raises(StateError, match="dependency .* comes after it"):
+    with pytest.raises(StateError, match=r"dependency .* comes after it"):
         verify([thing("b", "a"), thing("a")])
     with pytest.raises(StateError, match="duplicate resource"):
         verify([thing("a"), thing("a")])

@@ -143,6 +143,7 @@ class Model:
             row.op, row.state = metadata["op"], state
         row.ended = self._clock()
         row.fraction = None
+        row.difference = short_difference(metadata) or row.difference  # of a refresh it is only known now
         if metadata["type"] == _STACK:
             old, new = metadata.get("old") or {}, metadata.get("new") or {}
             self.outputs = (old.get("outputs") or {}, new.get("outputs") or {})
