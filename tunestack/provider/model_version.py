@@ -30,7 +30,7 @@ from tunestack.provider.resource import (
 from tunestack.provider.values import UNKNOWN, Properties, has_unknown, plain
 from tunestack.spec.spec_hash import SPEC_HASH_LABEL
 from tunestack.vertex.errors import NotFound
-from tunestack.vertex.model import DEFAULT_ALIAS, ModelName, ModelRegistry, ModelVersion
+from tunestack.vertex.model import DEFAULT_ALIAS, DefaultVersion, ModelName, ModelRegistry, ModelVersion
 
 READY = "READY"
 
@@ -337,6 +337,13 @@ class ModelVersionResource(Resource):
             await call.log.status(f"deleting {target.id}@{target.version}")
             try:
                 await self._registry.delete_version(target)
+            except DefaultVersion as error:
+                # To make another one the default is a decision that is not ours.
+                raise Refused(
+                    "FAILED_PRECONDITION",
+                    f"{error}: declare `default: true` on the version that is to be it, and run again, "
+                    "or keep this one with deletionPolicy ABANDON",
+                ) from error
             except NotFound:
                 return
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunestack.vertex.client import Json, VertexClient, location_of
-from tunestack.vertex.errors import NotFound
+from tunestack.vertex.errors import InvalidArgument, NotFound
 
 DEFAULT_ALIAS = "default"
 """The alias that every model has on exactly one version: what is meant where no version is named."""
@@ -106,6 +106,10 @@ class ModelVersion:
         return [(str(item.get("endpoint")), str(item.get("deployedModelId"))) for item in found]
 
 
+class DefaultVersion(InvalidArgument):
+    """A version that is not deleted because it is what everyone gets who names none."""
+
+
 class ModelRegistry:
     """Asks for versions and changes what can be changed of them. All methods raise ``GoogleError``."""
 
@@ -169,10 +173,16 @@ class ModelRegistry:
         return await self._vertex.call("POST", location, path, repeatable=repeatable, body=dict(request))
 
     async def delete_version(self, name: ModelName) -> None:
-        """Deletes one version, or the model where it is the only one; it must not be deployed."""
-        if len(await self.versions(name.model)) <= 1:
+        """Deletes one version, or the model where it is the only one; it must not be deployed.
+
+        Raises ``DefaultVersion`` where it is the default one of several, which Vertex AI does not delete.
+        """
+        versions = await self.versions(name.model)
+        if len(versions) <= 1:
             await self._vertex.delete_model(name.model)
             return
-        path = f"{name}:deleteVersion"
-        operation = await self._vertex.call("DELETE", name.location, path, repeatable=True)
-        await self._vertex.wait(operation)
+        if any(version.is_default and version.name.version == name.version for version in versions):
+            raise DefaultVersion(
+                400, "FAILED_PRECONDITION", f"{name} is the default version of a model with {len(versions)}"
+            )
+        await self._vertex.delete_model_version(str(name))

@@ -455,6 +455,21 @@ async def test_one_version_of_several_is_deleted_alone(engine: Any, registry: Re
     assert registry.models[f"{THERE}/models/tuned"].keys() == {"1"}
 
 
+async def test_the_default_one_of_several_versions_is_not_deleted_and_it_is_said_why(
+    engine: Any, registry: Registry, later: Any
+) -> None:
+    place = {"location": "europe-west4", "deletionPolicy": "DELETE"}
+    old = await declared(engine, **place, sourceModel=f"{SOURCE}@1")
+    id_, outputs = await engine.create(VERSION, old)
+    new_id, _ = await engine.create(VERSION, await declared(engine, **place))
+    message = await refused((await later()).delete(VERSION, id_, outputs, old))
+    assert "default: true" in message
+    registry.merge(f"{THERE}/models/tuned", "2", ["default"])
+    await (await later()).delete(VERSION, id_, outputs, old)
+    assert f"{THERE}/models/tuned@2" == new_id
+    assert registry.models[f"{THERE}/models/tuned"].keys() == {"2"}
+
+
 @pytest.mark.parametrize("copied", [False, True])
 async def test_an_import_by_id_is_clean(engine: Any, registry: Registry, copied: bool) -> None:
     program = await declared(
