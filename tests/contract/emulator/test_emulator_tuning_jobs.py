@@ -231,7 +231,7 @@ def test_genai_tunes_and_cancels(emulator, gemini):
         ({"cause": "preemption"}, "FAILED", 10),
         ({"cause": "internal"}, "FAILED", 13),
         ({"cause": "data"}, "FAILED", 3),
-        ({"state": "CANCELLED"}, "CANCELLED", 1),
+        ({"state": "CANCELLED", "cause": None}, "CANCELLED", 1),
         ({"state": "EXPIRED"}, "EXPIRED", None),
         ({"state": "PARTIALLY_SUCCEEDED"}, "PARTIALLY_SUCCEEDED", None),
         ({"state": "SUCCEEDED"}, "SUCCEEDED", None),

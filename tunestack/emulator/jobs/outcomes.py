@@ -67,9 +67,9 @@ class Outcome(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
     @classmethod
     def from_json(cls, body: Json) -> Outcome:
-        """Raises 400 where ``body`` is none."""
+        """Raises 400 where ``body`` is none. A key that is null is as if it were not there."""
         try:
-            return msgspec.convert(body, cls)
+            return msgspec.convert({key: value for key, value in body.items() if value is not None}, cls)
         except msgspec.ValidationError as error:
             raise invalid(f"not an outcome: {error}") from None
 
