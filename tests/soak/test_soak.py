@@ -7,6 +7,8 @@ each level proves.
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,8 +35,8 @@ class Stage:
         self.server = ForkServer()
         self.scenarios = self.runs = 0
 
-    def play(self, scenario: Scenario) -> None:
-        world = World(self.cloud, self.server, self.folder, scenario)
+    def play(self, scenario: Scenario, cli: str | None = None) -> None:
+        world = World(self.cloud, self.server, self.folder, scenario, cli)
         self.scenarios += 1
         try:
             world.play()
@@ -78,14 +80,32 @@ def test_whatever_happens_a_job_is_paid_for_once_and_told_as_it_is(stage: Stage,
                 stage.play(scenario)
             except Broken as broken:
                 failures.append(f"{brief(scenario)}\n{broken}")
-                print(failures[-1], flush=True)
+                print(failures[-1], file=sys.stderr, flush=True)  # now: a long run may be cut off
 
     play()
-    print(
-        f"SOAK_SEED={SEED} SOAK_RUNS={SCENARIOS}: {stage.scenarios} scenarios, {stage.runs} runs", flush=True
-    )
+    told = f"{stage.scenarios} scenarios, {stage.runs} runs"
+    print(f"SOAK_SEED={SEED} SOAK_RUNS={SCENARIOS}: {told}", file=sys.stderr, flush=True)
     again = f"SOAK_SEED={SEED} SOAK_RUNS={SCENARIOS} make soak"
     assert not failures, "\n\n".join([f"{len(failures)} scenarios failed; again: {again}", *failures])
+
+
+@pytest.mark.pulumi_cli
+@pytest.mark.timeout(0)
+@pytest.mark.skipif(shutil.which("pulumi") is None, reason="the Pulumi CLI is not on PATH")
+def test_the_pulumi_cli_takes_over_the_state_that_a_disturbed_run_left(stage: Stage) -> None:
+    @seed(SEED)
+    @settings(
+        max_examples=2,
+        deadline=None,
+        database=None,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(scenarios())
+    def play(scenario: Scenario) -> None:
+        stage.play(scenario, shutil.which("pulumi"))
+
+    play()
 
 
 # -- what was found, shrunk --

@@ -30,6 +30,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+PASSPHRASE = "soak"
 SPEED = 60.0
 SPARES = 4  # processes kept ready for one run: the program, and three plugins
 UNHANDLED = 70  # exit status (EX_SOFTWARE) of an engine that raised what it must not raise
@@ -52,9 +53,6 @@ def preload() -> None:
     import tunestack.engine.stack
     import tunestack.provider
     import tunestack.provider.main  # noqa: F401
-    from tunestack.engine import secrets
-
-    secrets.ROUNDS = 1000  # a million rounds a run would be most of the time
 
 
 # -- the processes that wait to be the program or a plugin --
@@ -235,8 +233,9 @@ def start_from(spares: list[Spare], note: Callable[[str, int], None]) -> Callabl
 def be_the_engine(request: Json) -> int:
     """One operation, as ``tunestack up`` makes it: signals interrupt it; its exit status."""
     from tunestack import engine
-    from tunestack.engine import processes
+    from tunestack.engine import processes, secrets
 
+    secrets.ROUNDS = request["rounds"]
     os.setsid()
     folder = Path(request["folder"])
     spares = fork_spares(SPARES)
@@ -265,7 +264,7 @@ def be_the_engine(request: Json) -> int:
         stack="dev",
         state_directory=folder / "state",
         pulumi_home=folder / "home",
-        passphrase="soak",
+        passphrase=PASSPHRASE,
         parallel=8,
         environment=dict(os.environ),
     )

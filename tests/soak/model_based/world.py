@@ -18,9 +18,10 @@ from typing import Any
 import orjson
 
 from model_based.cloud import Cloud, Job
-from model_based.fork_server import gone_within, hit, processes_of
+from model_based.fork_server import PASSPHRASE, gone_within, hit, processes_of
 from model_based.scenario import Declared, Program, Run, Scenario, Strike
 from tunestack.emulator.gcp_provider.install import install
+from tunestack.engine import secrets
 from tunestack.engine.errors import EngineError
 from tunestack.engine.state import Resource, verify
 from tunestack.provider.job_submission import spec_hash_of_placeholder
@@ -30,6 +31,7 @@ from tunestack.vertex.job_state import state_rule
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[3]
 RUNS_UNTIL_QUIET = 8
+FEW_ROUNDS = 1000  # of the passphrase's hash: a million would be most of a run's time
 LONGEST_RUN = 60.0  # seconds; a second or two is usual
 TOKENS = {
     "tunestack:vertex:PipelineJob": "pipelineJobs",
@@ -85,8 +87,11 @@ class ForkServer:
 class World:
     """A stack in a project of its own on a cloud that others share."""
 
-    def __init__(self, cloud: Cloud, server: ForkServer, folder: Path, scenario: Scenario) -> None:
+    def __init__(
+        self, cloud: Cloud, server: ForkServer, folder: Path, scenario: Scenario, cli: str | None = None
+    ) -> None:
         self.cloud, self.server, self.scenario = cloud, server, scenario
+        self.cli = cli  # the Pulumi CLI, which is to take over the state after every run
         self.project = f"soak-{next(_numbers)}"
         self.folder = folder / self.project
         self.history: list[str] = []
@@ -127,17 +132,18 @@ class World:
     # -- the scenario --
 
     def play(self) -> None:
-        """Every run of the scenario, then `up` until quiet, then with a retry asked for everywhere."""
+        """Every run of the scenario, then `up` until quiet; where that is red, with a retry asked for everywhere."""
         for run in self.scenario.runs:
             self.run(run)
-        self.until_quiet(self.scenario.last)
-        mended = tuple(replace(item, retry_failed=item.is_job) for item in self.scenario.last)
-        status = self.until_quiet(mended)
-        if status != 0:
-            self.broken(f"with a retry asked for everywhere, `up` still ends {status}")
-        self.check_final(mended)
+        program = self.scenario.last
+        if self.until_quiet(program) != 0:
+            program = tuple(replace(item, retry_failed=item.is_job) for item in program)
+            status = self.until_quiet(program)
+            if status != 0:
+                self.broken(f"with a retry asked for everywhere, `up` still ends {status}")
+        self.check_final(program)
         if self.scenario.destroy:
-            if self.run(Run(mended, "destroy")) != 0:
+            if self.run(Run(program, "destroy")) != 0:
                 self.broken("destroy is red without a reason")
             if self.resources() or any(job.live for job in self.cloud.jobs(self.project)):
                 self.broken("destroy left something behind")
@@ -176,7 +182,12 @@ class World:
         self.cloud.deeds.clear()
         self.cloud.count_anew(lambda number, before: self._strike(run, struck, number, before))
         strikes = [asdict(strike) for strike in run.strikes if strike.event]
-        request = {"folder": str(self.folder), "operation": run.operation, "strikes": strikes}
+        request = {
+            "folder": str(self.folder),
+            "operation": run.operation,
+            "strikes": strikes,
+            "rounds": FEW_ROUNDS if self.cli is None else secrets.ROUNDS,
+        }
         status = self.server.run(request)
         left = [(role, pid) for role, pid in processes_of(self.folder)[seen:] if not gone_within(pid, 5.0)]
         self.cloud.count_anew(None)
@@ -190,6 +201,8 @@ class World:
         if left:
             self.broken(f"left behind: {left}")
         self.check_state()
+        if self.cli is not None and (run.strikes or run.faults):
+            self.check_takeover(self.cli)
         self.check_deeds(run.program)
         self.check_reachable(run.program)
         disturbed = bool(run.strikes) or fired
@@ -269,6 +282,34 @@ class World:
             verify([Resource.from_json(item, lambda text: text) for item in self.resources()])
         except (EngineError, ValueError, KeyError) as error:
             self.broken(f"the state is not in order: {error}")
+
+    def check_takeover(self, cli: str) -> None:
+        """The Pulumi CLI takes the state that the run left."""
+        backend = self.folder / "cli"
+        new = not backend.exists()
+        backend.mkdir(exist_ok=True)
+        environment = {
+            **os.environ,
+            "PULUMI_HOME": str(self.folder / "home"),
+            "PULUMI_BACKEND_URL": f"file://{backend}",
+            "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        }
+        document = self.folder / "exported.json"
+        document.write_text(json.dumps({"version": 3, "deployment": self.document()}))
+        commands = [["init", "dev"]] if new else []
+        for words in [*commands, ["import", "--stack", "dev", "--file", str(document)]]:
+            ended = subprocess.run(
+                [cli, "stack", *words, "--non-interactive"],
+                cwd=self.folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=120,
+            )
+            if ended.returncode != 0:
+                self.broken(f"pulumi stack {words[0]}: {ended.stdout}{ended.stderr}")
 
     def check_deeds(self, program: Program) -> None:
         declared = {item.spec_hash: item for item in program if item.is_job}
