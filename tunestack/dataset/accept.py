@@ -74,9 +74,12 @@ class Acceptor:
         for row in compress(count(), map(operator.lt, repeat(self._bare + self._doubled - 1), rest)):
             raw = texts[row]
             if (quotes := raw.count(b'"')) != self._quotes:
-                # Quotes within texts are escaped. Counting bytes is faster than counting characters; where a
-                # backslash is escaped, too, it cannot be told so cheaply whose the quote after it is.
-                if quotes - raw.count(b'\\"') != self._quotes or b"\\\\" in raw:
+                # Quotes within texts are escaped, and bytes are counted faster than characters. Where a backslash
+                # is escaped, too, only the texts tell whose the quote after it is (and \u0022 hides some).
+                within = raw.count(b'\\"')
+                if b"\\\\" in raw:
+                    within = sum([column[row].count('"') for column in columns]) - raw.count(b"u0022")
+                if quotes != self._quotes + within:
                     doubts.add(row)
         return sorted(doubts)
 

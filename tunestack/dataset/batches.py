@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tunestack.dataset.accept import Acceptor
-from tunestack.dataset.explain import Defect, explain, offset_of, place
 from tunestack.dataset.findings import Finding
 from tunestack.dataset.formats.format import Example, Facts, Format, Violation, encode
-from tunestack.dataset.render import Recipe
 from tunestack.dataset.rules import Rules
 from tunestack.dataset.sources.source import Chunk, Source, SourceFault
-from tunestack.dataset.template import TemplateFault
+
+# A small file that is good needs neither explanations nor templates, and is checked before they would be imported.
+if TYPE_CHECKING:
+    from tunestack.dataset.explain import Defect
+    from tunestack.dataset.render import Recipe
 
 
 @dataclass
@@ -58,6 +60,8 @@ class Batch:
 
     def tell_record(self, row: int, violation: Violation, excerpt: str | None = None) -> None:
         """Say what is wrong with the record at this index, by a path within the record."""
+        from tunestack.dataset.explain import Defect, offset_of
+
         offset, shown = offset_of(self.chunk.texts[row], violation.path)
         self.add(
             row,
@@ -88,6 +92,8 @@ def located(source: Source, text: bytes, line: int, column: int, defect: Defect)
 
     Of translated sources the column is left open: see `scan.Scan.placed`.
     """
+    from tunestack.dataset.explain import place
+
     if source.translated:
         return defect.finding(source.name, line, 0)
     return defect.finding(source.name, *place(text, defect.offset, line, column))
@@ -123,6 +129,8 @@ class RenderedRecords:
 
     def read(self, source: Source, chunk: Chunk, first: bool) -> Batch:
         """The records of a chunk as lines; ``first``: the source begins with it."""
+        from tunestack.dataset.template import TemplateFault
+
         batch = Batch(source, chunk, origin=self._renderer.origin)
         texts, rows = chunk.texts, range(len(chunk.texts))
         if self._mend_texts:
@@ -183,6 +191,8 @@ def _accepted(
     suspects = _suspects(texts, lines, acceptor, violations)
     if not suspects:
         return lines
+    from tunestack.dataset.explain import explain
+
     for at in suspects:
         for defect in explain(texts[at], acceptor.type, lines[at] is None, violations):
             batch.add(rows[at], defect)

@@ -305,8 +305,9 @@ class _Examination:
                 ).values():
                     form = FORMATS[known.reading.plan.format]
                     lines = known.batch.lines[known.at : known.at + 1]
+                    facts = form.facts(lines)
                     self._examined.report.statistics[name].remove(
-                        len(known.batch.encoded[known.at]), form.lengths(lines), form.facts(lines).labels
+                        len(known.batch.encoded[known.at]), form.lengths(lines, facts), facts.labels
                     )
 
     def _own_text(self, batch: Batch, at: int) -> str:

@@ -47,9 +47,10 @@ class Measure:
         statistics.rows += len(lines)
         statistics.bytes += sum(map(len, self._waiting))
         self._waiting = []
-        for name, lengths in self._format.lengths(lines).items():
+        facts = self._format.facts(lines)
+        for name, lengths in self._format.lengths(lines, facts).items():
             statistics.lengths.setdefault(name, Counter()).update(lengths)
         if statistics.labels is not None and lines:
-            statistics.labels.update(self._format.facts(lines).labels)
+            statistics.labels.update(facts.labels)
             if len(statistics.labels) > MOST_LABELS:
                 statistics.labels = None

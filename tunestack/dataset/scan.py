@@ -21,8 +21,6 @@ from tunestack.dataset.findings import MOST_SHOWN, Finding
 from tunestack.dataset.formats import FORMATS
 from tunestack.dataset.formats.format import Facts, Format, encode
 from tunestack.dataset.native import native_lines
-from tunestack.dataset.records import Records
-from tunestack.dataset.render import Recipe
 from tunestack.dataset.row_checks import (
     PersonalDataCheck,
     missing_instructions,
@@ -36,6 +34,7 @@ from tunestack.dataset.sources.source import Block, Chunk, Source, SourceFault
 from tunestack.dataset.statistics import MOST_LABELS, Statistics
 
 if TYPE_CHECKING:
+    from tunestack.dataset.render import Recipe
     from tunestack.dataset.tokens import TokenCheck, TokenTally
 
 # Lines decoded in one go. Measured best between 64 and 256; larger batches fall out of the cache.
@@ -140,6 +139,8 @@ class Scanner:
         self._format = FORMATS[plan.format]
         self._front: FinishedLines | RenderedRecords
         if plan.columns is not None:
+            from tunestack.dataset.records import Records
+
             records = Records(plan.columns)
             self._front = FinishedLines(records.type, records.violations)
         elif plan.recipe is None:
@@ -260,9 +261,11 @@ class Tally:
         statistics = report.statistics
         facts = batch.facts(self._format)
         statistics.rows += len(lines)
-        texts: Iterable[bytes] = batch.encoded or map(batch.chunk.texts.__getitem__, batch.rows)
+        texts: Iterable[bytes] = batch.encoded or batch.chunk.texts
+        if not batch.encoded and len(lines) < len(batch.chunk.texts):
+            texts = map(batch.chunk.texts.__getitem__, batch.rows)
         statistics.bytes += sum(map(len, texts))
-        for name, lengths in self._format.lengths(lines).items():
+        for name, lengths in self._format.lengths(lines, facts).items():
             statistics.lengths.setdefault(name, Counter()).update(lengths)
         if self._labels is not None:
             self._labels.update(facts.labels)
@@ -271,7 +274,9 @@ class Tally:
         self._prompts.extend(map(self._digest, map(str.encode, facts.prompts), repeat(self._key)))
         self._answers.extend(map(self._digest, map(str.encode, facts.answers)))
         self._subjects.extend(map(self._digest, map(str.encode, facts.subjects)))
-        self._numbers.extend([first + row for row in batch.rows])
+        rows = batch.rows
+        whole = isinstance(rows, range)
+        self._numbers.extend(range(first, first + len(rows)) if whole else [first + row for row in rows])
         if self._plan.stratify is not None:
             report.strata += [values[self._plan.stratify] for values in batch.values]
         if report.tokens is not None:

@@ -384,7 +384,7 @@ def test_what_is_measured_is_one_a_line(name: str, data: st.DataObject) -> None:
     facts = form.facts(lines)
     assert len(facts.prompts) == len(facts.answers) == len(lines)
     assert len(facts.labels) in (0, len(lines)) or name == "evaluation"
-    lengths = form.lengths(lines)
+    lengths = form.lengths(lines, form.facts(lines))
     assert set(lengths) == set(form.texts.values())
     assert all(len(each) == len(lines) for each in lengths.values())
     whole = form.facts(lines[:1]).prompts + form.facts(lines[1:]).prompts

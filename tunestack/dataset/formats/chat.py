@@ -47,7 +47,7 @@ class Chat:
         prompts = [canonical_prompt(context_of(line.context), turns_of(line.messages[:-1])) for line in lines]
         return Facts(prompts, answers, answers)
 
-    def lengths(self, lines: Sequence[Line]) -> dict[str, list[int]]:
+    def lengths(self, lines: Sequence[Line], facts: Facts) -> dict[str, list[int]]:
         """Of all that is before the answer, the context too, and of the answer."""
         return {
             "prompt": [size_of(line.messages[:-1], line.context) for line in lines],

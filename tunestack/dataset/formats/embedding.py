@@ -58,7 +58,7 @@ class Embedding:
         prompts = [canonical([line.title, line.text]) if line.title else line.text for line in lines]
         return Facts(prompts, [""] * len(lines), [])
 
-    def lengths(self, lines: Sequence[Line]) -> dict[str, list[int]]:
+    def lengths(self, lines: Sequence[Line], facts: Facts) -> dict[str, list[int]]:
         """Of the text."""
         return {"text": [len(line.text) for line in lines]}
 
@@ -87,7 +87,7 @@ class EmbeddingLabels:
             [],
         )
 
-    def lengths(self, lines: Sequence[Label]) -> dict[str, list[int]]:
+    def lengths(self, lines: Sequence[Label], facts: Facts) -> dict[str, list[int]]:
         """None."""
         return {}
 

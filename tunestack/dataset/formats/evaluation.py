@@ -64,7 +64,7 @@ class Evaluation:
             ],
         )
 
-    def lengths(self, lines: Sequence[Line]) -> dict[str, list[int]]:
+    def lengths(self, lines: Sequence[Line], facts: Facts) -> dict[str, list[int]]:
         """Of the prompt with its context, and of the answer; 0 where there is none."""
         return {
             "prompt": [prompt_size(line) for line in lines],

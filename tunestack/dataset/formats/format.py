@@ -92,8 +92,9 @@ class Format(Protocol):
         """What the checks across rows need of these lines (of type ``line``, without violations)."""
         ...
 
-    def lengths(self, lines: Sequence[Any]) -> Mapping[str, Sequence[int]]:
-        """Characters of each measured text, by the names in ``texts``, one item a line; lines as for facts."""
+    def lengths(self, lines: Sequence[Any], facts: Facts) -> Mapping[str, Sequence[int]]:
+        """Characters of each measured text, by the names in ``texts``, one item a line; ``facts`` are
+        what `facts` gave for these lines."""
         ...
 
     def violations(self, line: Any) -> Iterable[Violation]:

@@ -60,7 +60,7 @@ class Gemini:
         ]
         return Facts(prompts, answers, answers)
 
-    def lengths(self, lines: Sequence[Line]) -> dict[str, list[int]]:
+    def lengths(self, lines: Sequence[Line], facts: Facts) -> dict[str, list[int]]:
         """Of all that is before the answer, the system instruction too, and of the answer."""
         return {
             "prompt": [size_of(line.contents[:-1], line.systemInstruction) for line in lines],

@@ -104,7 +104,7 @@ class GeminiPreference:
         ]
         return Facts(prompts, answers, [], subjects)
 
-    def lengths(self, lines: Sequence[Line]) -> dict[str, list[int]]:
+    def lengths(self, lines: Sequence[Line], facts: Facts) -> dict[str, list[int]]:
         """Of the prompt with its system instruction, and of the two completions."""
         return {
             "prompt": [size_of(line.contents, line.system_instruction) for line in lines],

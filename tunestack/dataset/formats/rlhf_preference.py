@@ -70,7 +70,7 @@ class RlhfPreference:
         subjects = [canonical(sorted((line.candidate_0, line.candidate_1))) for line in lines]
         return Facts([prompt_of(line) for line in lines], answers, [], subjects)
 
-    def lengths(self, lines: Sequence[Line]) -> dict[str, list[int]]:
+    def lengths(self, lines: Sequence[Line], facts: Facts) -> dict[str, list[int]]:
         """Of the prompt with its context, and of the two candidates."""
         return {
             "prompt": [prompt_size(line) for line in lines],

@@ -36,7 +36,7 @@ class RlhfPrompt:
         """Prompts without answers."""
         return Facts([prompt_of(line) for line in lines], [""] * len(lines), [])
 
-    def lengths(self, lines: Sequence[Line]) -> dict[str, list[int]]:
+    def lengths(self, lines: Sequence[Line], facts: Facts) -> dict[str, list[int]]:
         """Of the prompt with its context."""
         return {"prompt": [prompt_size(line) for line in lines]}
 

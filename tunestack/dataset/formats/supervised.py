@@ -37,12 +37,9 @@ class Supervised:
         answers = [line.output_text for line in lines]
         return Facts([line.input_text for line in lines], answers, answers)
 
-    def lengths(self, lines: Sequence[Line]) -> dict[str, list[int]]:
+    def lengths(self, lines: Sequence[Line], facts: Facts) -> dict[str, list[int]]:
         """Of prompt and answer."""
-        return {
-            "prompt": [len(line.input_text) for line in lines],
-            "answer": [len(line.output_text) for line in lines],
-        }
+        return {"prompt": list(map(len, facts.prompts)), "answer": list(map(len, facts.answers))}
 
     def violations(self, line: Line) -> Iterable[Violation]:
         """Texts that say nothing."""
