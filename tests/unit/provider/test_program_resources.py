@@ -10,7 +10,7 @@ import pulumi
 import pytest
 from pulumi.runtime import mocks, settings, stack
 
-from tunestack.provider import Evaluation, PipelineJob, Provider
+from tunestack.provider import Deployment, Evaluation, Grant, ModelVersion, PipelineJob, Provider
 
 RULE = {"set": "plain", "metric": "accuracy", "at_least": 0.85}
 
@@ -106,6 +106,37 @@ def test_snake_case_in_the_program_camel_case_on_the_wire_and_no_key_inside_rena
     assert judged["gate"] == [{"set": "plain", "metric": "accuracy", "atLeast": 0.85}]
     assert recorder.inputs["pulumi:providers:tunestack"]["endpoint"] == "http://127.0.0.1:1"
     assert found == {"seconds": 81.5, "tuning": {"best_step": 60, "bestStep": 61}, "verdict": "PASS"}
+
+
+def test_models_deployments_and_quotas_are_declared_alike(recorder: Recorder) -> None:
+    def program() -> dict[str, pulumi.Output[Any]]:
+        grant = Grant("quota", quota_id="Q", dimensions={"region": "us-central1"}, at_least=8)
+        version = ModelVersion(
+            "version",
+            location="us-central1",
+            source_model="projects/p/locations/us-central1/models/m@1",
+            aliases=["prod"],
+            spec_hash="0" * 32,
+            opts=pulumi.ResourceOptions(depends_on=[grant]),
+        )
+        served = Deployment(
+            "served",
+            location="us-central1",
+            model=version.source,
+            dedicated_resources={"machineSpec": {"machineType": "n1-standard-4"}, "minReplicaCount": 1},
+        )
+        return {"at": served.deployed_model_id, "aliases": version.version_aliases}
+
+    run(program)
+    assert recorder.inputs["tunestack:quota:Grant"] == {
+        "quotaId": "Q",
+        "dimensions": {"region": "us-central1"},
+        "atLeast": 8,
+    }
+    version = recorder.inputs["tunestack:vertex:ModelVersion"]
+    assert (version["aliases"], version["specHash"]) == (["prod"], "0" * 32)
+    served = recorder.inputs["tunestack:vertex:Deployment"]
+    assert served["dedicatedResources"]["machineSpec"] == {"machineType": "n1-standard-4"}
 
 
 def test_the_package_gives_nothing_else() -> None:
