@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from tunestack.dataset.duplicates import PLAIN_ROWS
 from tunestack.dataset.findings import Finding
 from tunestack.dataset.processes import InOrder, available_processes, in_order
 from tunestack.dataset.report import Report
@@ -87,6 +88,8 @@ def read_all(
         begun = _begin(readings, begun, number + 1)
         if isinstance(result, BlockReport):
             readings[number].scan.fold(result)
+            if len(readings[number].scan.rows) > PLAIN_ROWS:
+                import numpy  # noqa: F401 - needed later for sure, and now other processes are at work
         else:
             readings[number].digests = result
     _begin(readings, begun, len(readings))
