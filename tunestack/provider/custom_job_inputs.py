@@ -10,7 +10,16 @@ from pydantic import AfterValidator, Field, PlainSerializer
 
 from tunestack.provider.inputs import Inputs
 from tunestack.provider.job_identity import JobIdentity
-from tunestack.provider.job_inputs import DisplayName, EncryptionSpec, GcsDirectory, JobInputs, ServiceAccount
+from tunestack.provider.job_inputs import (
+    DisplayName,
+    EncryptionSpec,
+    GcsDirectory,
+    JobInputs,
+    Name,
+    Network,
+    PscInterfaceConfig,
+    ServiceAccount,
+)
 from tunestack.provider.values import Properties, has_unknown, plain
 from tunestack.spec.spec_hash import canonical_json
 
@@ -22,7 +31,6 @@ def _duration(value: str) -> str:
 
 
 Duration = Annotated[str, AfterValidator(_duration)]
-Name = Annotated[str, Field(min_length=1)]
 Replicas = Annotated[int, Field(ge=0, lt=2**63), PlainSerializer(str, when_used="json")]
 """An int64, which Google's JSON writes as a string."""
 
@@ -142,21 +150,6 @@ class Scheduling(Inputs):
     max_wait_duration: Duration | None = None
 
 
-class DnsPeeringConfig(Inputs):
-    """A domain, with its dot at the end, that another network resolves."""
-
-    domain: Annotated[str, Field(pattern=r"\.$")]
-    target_project: Name
-    target_network: Name
-
-
-class PscInterfaceConfig(Inputs):
-    """Private Service Connect."""
-
-    network_attachment: Name | None = None
-    dns_peering_configs: list[DnsPeeringConfig] | None = None
-
-
 class BaseOutputDirectory(Inputs):
     """The folder behind ``AIP_MODEL_DIR``, ``AIP_CHECKPOINT_DIR`` and ``AIP_TENSORBOARD_LOG_DIR``."""
 
@@ -169,7 +162,7 @@ class JobSpec(Inputs):
     worker_pool_specs: Annotated[list[WorkerPoolSpec], Field(min_length=1)]
     scheduling: Scheduling | None = None
     service_account: ServiceAccount | None = None
-    network: Annotated[str | None, Field(pattern=r"^projects/[^/]+/global/networks/[^/]+$")] = None
+    network: Network | None = None
     reserved_ip_ranges: list[str] | None = None
     psc_interface_config: PscInterfaceConfig | None = None
     base_output_directory: BaseOutputDirectory | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
@@ -90,6 +90,8 @@ def _known(annotation: Any, value: object) -> Any:
         return value
     if isinstance(value, list):
         return [known_fields(models[0], item) for item in value]
+    if isinstance(value, Mapping) and any(get_origin(part) is dict for part in _parts(annotation)):
+        return {key: known_fields(models[0], item) for key, item in value.items()}
     return known_fields(models[0], value)
 
 

@@ -54,6 +54,8 @@ Project = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9:.-]*$", max_length=64)
 Location = Annotated[str, Field(pattern=r"^[a-z]+-[a-z]+[0-9]{1,2}$")]
 DisplayName = Annotated[str, Field(min_length=1, max_length=128)]
 ServiceAccount = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
+Name = Annotated[str, Field(min_length=1)]
+Network = Annotated[str, Field(pattern=r"^projects/[^/]+/global/networks/[^/]+$")]
 GcsDirectory = Annotated[str, AfterValidator(_gcs_directory)]
 DeletionPolicy = Literal["ABANDON", "DELETE"]
 RetryFailed = Annotated[bool | list[str], BeforeValidator(_retry_failed)]
@@ -65,6 +67,21 @@ class EncryptionSpec(Inputs):
     kms_key_name: Annotated[
         str, Field(pattern=r"^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$")
     ]
+
+
+class DnsPeeringConfig(Inputs):
+    """A domain, with its dot at the end, that another network resolves."""
+
+    domain: Annotated[str, Field(pattern=r"\.$")]
+    target_project: Name
+    target_network: Name
+
+
+class PscInterfaceConfig(Inputs):
+    """Private Service Connect."""
+
+    network_attachment: Name | None = None
+    dns_peering_configs: list[DnsPeeringConfig] | None = None
 
 
 class JobInputs(Inputs):

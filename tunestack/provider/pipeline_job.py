@@ -6,12 +6,17 @@ import re
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
+from tunestack.provider.inputs import known_fields
 from tunestack.provider.job_declaration import JOB_OUTPUTS
 from tunestack.provider.job_identity import JobIdentity
+from tunestack.provider.job_inputs import JobInputs
 from tunestack.provider.job_resource import JobResource
 from tunestack.provider.pipeline_job_inputs import PIPELINE_JOB_IDENTITY, PipelineJobInputs
 from tunestack.provider.values import Properties
 from tunestack.vertex.pipeline_job import PipelineJob
+
+_RUNTIME = ("gcsOutputDirectory", "parameterValues", "failurePolicy", "inputArtifacts")
+"""Inputs that are fields of ``runtimeConfig``."""
 
 
 class PipelineJobResource(JobResource[PipelineJobInputs, PipelineJob]):
@@ -30,28 +35,18 @@ class PipelineJobResource(JobResource[PipelineJobInputs, PipelineJob]):
 
     def request_body(self, spec: PipelineJobInputs) -> dict[str, Any]:
         """A run of the template."""
-        body: dict[str, Any] = {
-            "displayName": spec.display_name,
-            "templateUri": spec.template_uri,
-            "runtimeConfig": {
-                "gcsOutputDirectory": spec.gcs_output_directory,
-                "parameterValues": spec.parameter_values,
-            },
-        }
-        if spec.service_account is not None:
-            body["serviceAccount"] = spec.service_account
-        return body
+        ours = set(JobInputs.model_fields)
+        given: dict[str, Any] = spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=ours)
+        runtime = {key: given.pop(key) for key in _RUNTIME if key in given}
+        return {**given, "runtimeConfig": runtime}
 
     def imported_inputs(self, job: PipelineJob) -> Properties:
-        """Template, parameters, folder and names."""
+        """Every input field that the server tells."""
         runtime = job.json.get("runtimeConfig") or {}
-        return {
-            "displayName": job.json.get("displayName"),
-            "templateUri": job.json.get("templateUri"),
-            "parameterValues": runtime.get("parameterValues") or {},
-            "gcsOutputDirectory": runtime.get("gcsOutputDirectory"),
-            "serviceAccount": job.json.get("serviceAccount"),
-        }
+        told = {key: value for key, value in job.json.items() if key != "labels"}
+        told |= {"parameterValues": {}, **{key: runtime[key] for key in _RUNTIME if key in runtime}}
+        fields: Properties = known_fields(PipelineJobInputs, told)
+        return fields
 
     def results(self, job: PipelineJob) -> Properties:
         """What the tuning task measured."""

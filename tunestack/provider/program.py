@@ -23,6 +23,7 @@ __all__ = [
     "TuningJob",
 ]
 
+FailurePolicy = Literal["PIPELINE_FAILURE_POLICY_FAIL_SLOW", "PIPELINE_FAILURE_POLICY_FAIL_FAST"]
 RetryCause = Literal["stockout", "preemption", "internal", "deadline"]
 
 
@@ -94,6 +95,13 @@ class PipelineJob(pulumi.CustomResource):
         gcs_output_directory: Input[str],
         project: Input[str] | None = None,
         service_account: Input[str] | None = None,
+        failure_policy: Input[FailurePolicy] | None = None,
+        input_artifacts: Input[Mapping[str, Mapping[str, Input[str]]]] | None = None,
+        encryption_spec: Input[Mapping[str, Input[str]]] | None = None,
+        network: Input[str] | None = None,
+        reserved_ip_ranges: Input[Sequence[str]] | None = None,
+        psc_interface_config: Input[Mapping[str, Any]] | None = None,
+        preflight_validations: Input[bool] | None = None,
         labels: Input[Mapping[str, Input[str]]] | None = None,
         identity: Input[Mapping[str, Input[str]]] | None = None,
         force_new: Input[str] | None = None,
@@ -112,6 +120,13 @@ class PipelineJob(pulumi.CustomResource):
             "parameter_values": parameter_values,
             "gcs_output_directory": gcs_output_directory,
             "service_account": service_account,
+            "failure_policy": failure_policy,
+            "input_artifacts": input_artifacts,
+            "encryption_spec": encryption_spec,
+            "network": network,
+            "reserved_ip_ranges": reserved_ip_ranges,
+            "psc_interface_config": psc_interface_config,
+            "preflight_validations": preflight_validations,
             "labels": labels,
             "identity": identity,
             "force_new": force_new,

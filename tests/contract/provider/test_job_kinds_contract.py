@@ -146,6 +146,28 @@ async def test_whole_numbers_travel_as_google_writes_them(engine: Any, vertex: A
     assert (pool["replicaCount"], pool["machineSpec"]["acceleratorCount"]) == ("1", 1)
 
 
+async def test_every_field_of_a_pipeline_job_arrives_and_is_imported_again(engine: Any, vertex: Any) -> None:
+    more = {
+        "failurePolicy": "PIPELINE_FAILURE_POLICY_FAIL_FAST",
+        "inputArtifacts": {"model": {"artifactId": "42"}},
+        "encryptionSpec": {"kmsKeyName": "projects/p/locations/us-central1/keyRings/r/cryptoKeys/k"},
+        "network": "projects/1/global/networks/n",
+        "reservedIpRanges": ["range"],
+        "preflightValidations": True,
+    }
+    inputs = await declared(engine, PIPELINE, **more)
+    id_, _ = await engine.create(PIPELINE.token, inputs)
+    assert vertex.jobs[id_]["runtimeConfig"] == {
+        "gcsOutputDirectory": "gs://acme-pipelines/runs",
+        "parameterValues": {"train_steps": 90},
+        "failurePolicy": "PIPELINE_FAILURE_POLICY_FAIL_FAST",
+        "inputArtifacts": {"model": {"artifactId": "42"}},
+    }
+    assert vertex.jobs[id_]["network"] == "projects/1/global/networks/n"
+    _, _, imported = await engine.read(PIPELINE.token, id_, {}, {})
+    assert imported == inputs
+
+
 @pytest.mark.parametrize(
     ("changes", "version"),
     [

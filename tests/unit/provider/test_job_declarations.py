@@ -18,6 +18,7 @@ from tunestack.provider.custom_job import CustomJobResource
 from tunestack.provider.custom_job_inputs import CUSTOM_JOB_IDENTITY, CustomJobInputs
 from tunestack.provider.inputs import _parts, check_inputs, known_fields
 from tunestack.provider.job_inputs import LOCAL_INPUTS, JobInputs
+from tunestack.provider.pipeline_job_inputs import PipelineJobInputs
 from tunestack.provider.tuning_job import TuningJobResource
 from tunestack.provider.tuning_job_inputs import TUNING_JOB_IDENTITY, TuningJobInputs, api_version
 from tunestack.provider.values import UNKNOWN, has_unknown
@@ -113,6 +114,16 @@ def fields_of_ours(model: type[BaseModel], path: str = "") -> set[str]:
 def test_every_input_field_of_google_is_an_input(model: type[BaseModel], version: str, schema: str) -> None:
     ours = fields_of_ours(model) - LOCAL_INPUTS - {"project", "location"}
     assert ours == fields_of_google(version, schema) - NOT_OFFERED
+
+
+def test_every_input_field_of_a_pipeline_job_is_an_input_but_the_inline_specification() -> None:
+    told = {path.removeprefix("runtimeConfig.") for path in fields_of_google("v1", "PipelineJob")}
+    ours = (
+        fields_of_ours(PipelineJobInputs)
+        - LOCAL_INPUTS
+        - {"project", "location", "inputArtifacts.artifactId"}
+    )
+    assert ours == told - {"runtimeConfig", "pipelineSpec", "parameters"}
 
 
 def test_a_job_of_v1_has_no_field_that_v1_does_not_know() -> None:
