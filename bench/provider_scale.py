@@ -1,0 +1,260 @@
+"""The provider and the embedded engine at scale.
+
+500 tuning jobs in flight in one provider process, against the emulator with scripted ends; the preview of 1,000
+tuning jobs against the same program with bare resources, on the same engine; 200 resources created, left and
+previewed by the embedded engine, and by the Pulumi CLI where it is on PATH.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+import grpc
+import httpx
+import psutil
+from measured import median
+from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
+
+from tunestack import engine
+from tunestack.emulator import process
+from tunestack.emulator.options import EmulatorOptions
+from tunestack.engine import EngineOptions, Operation
+from tunestack.provider.values import decode, encode
+
+ROOT = Path(__file__).resolve().parent.parent
+PLUGIN = ROOT / "tunestack" / "provider" / "plugin"
+TOY = ROOT / "tests" / "contract" / "engine" / "provider"
+JOBS, RUN_SECONDS = 500, 30
+PREVIEWED, GOAL_PREVIEW = 1000, 1.2
+RESOURCES = 200
+PASSPHRASE = "bench"  # noqa: S105
+KIND = "tunestack:vertex:TuningJob"
+
+BARE = """
+import pulumi
+
+class TuningJob(pulumi.CustomResource):
+    def __init__(self, name, location, base_model, supervised_tuning_spec):
+        inputs = {"location": location, "baseModel": base_model, "supervisedTuningSpec": supervised_tuning_spec}
+        super().__init__("toy:index:Thing", name, inputs)
+"""
+TYPED = """
+import pulumi
+from tunestack.provider import Provider, TuningJob as Typed
+
+provider = Provider("tuning", project="bench", endpoint="http://127.0.0.1:1", access_token="local")
+
+def TuningJob(name, **inputs):
+    return Typed(name, **inputs, opts=pulumi.ResourceOptions(provider=provider))
+"""
+PROGRAM = """
+for number in range({count}):
+    TuningJob(
+        f"job-{{number}}",
+        location="us-central1",
+        base_model="gemini-2.5-flash",
+        supervised_tuning_spec={{
+            "trainingDatasetUri": f"gs://bench/{{number}}.jsonl", "hyperParameters": {{"epochCount": 3}}
+        }},
+    )
+"""
+
+
+def main() -> None:
+    print(f"processors: {os.cpu_count()}, load before: {os.getloadavg()[0]:.1f}\n", flush=True)
+    asyncio.run(in_flight())
+    previews()
+    create_and_preview()
+
+
+# Jobs in flight
+
+
+async def in_flight() -> None:
+    with tempfile.TemporaryDirectory(prefix="tunestack-bench-") as folder:
+        options = EmulatorOptions(data=Path(folder) / "data", port=0)
+        running = process.start(options)
+        plugin = await asyncio.create_subprocess_exec(sys.executable, str(PLUGIN), stdout=subprocess.PIPE)
+        try:
+            await _in_flight(running.url, plugin)
+        finally:
+            if plugin.returncode is None:
+                plugin.terminate()
+            await plugin.wait()
+            process.stop(options.data)
+
+
+async def _in_flight(url: str, plugin: asyncio.subprocess.Process) -> None:
+    async with httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as http:
+        script = {"kind": "tuningJobs", "times": JOBS, "state": "SUCCEEDED", "afterSeconds": RUN_SECONDS}
+        (await http.post("/_local/outcomes", json=script)).raise_for_status()
+        assert plugin.stdout is not None
+        port = int(await plugin.stdout.readline())
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub: Any = provider_pb2_grpc.ResourceProviderStub(channel)
+            configuration = encode({"project": "bench", "endpoint": url, "accessToken": "local"})
+            await stub.Configure(provider_pb2.ConfigureRequest(args=configuration, acceptSecrets=True))
+            peaks = {"sockets": 0, "megabytes": 0.0, "threads": 0}
+            watched = asyncio.ensure_future(_watch(psutil.Process(plugin.pid), peaks))
+            started = time.monotonic()
+            states = await asyncio.gather(*(_created(stub, number) for number in range(JOBS)))
+            wall = time.monotonic() - started
+            watched.cancel()
+        verbs: Counter[str] = Counter()
+        since = 0
+        while page := (await http.get("/_local/requests", params={"since": since})).json()["requests"]:
+            verbs.update(_verb(request) for request in page if "tuningJobs" in request["path"])
+            since = page[-1]["sequence"]
+    if set(states) != {"SUCCEEDED"}:
+        sys.exit(f"not every job succeeded: {Counter(states)}")
+    asked = ", ".join(f"{count} {verb}" for verb, count in sorted(verbs.items()))
+    print(f"| {JOBS} tuning jobs of {RUN_SECONDS} s in flight in one provider process | |\n|---|---|")
+    print(f"| wall, from the first create to the last answer | {wall:.1f} s |")
+    print(f"| peak memory of the provider | {peaks['megabytes']:.0f} MB |")
+    print(f"| most sockets to the emulator | {peaks['sockets']} |")
+    print(f"| most threads | {peaks['threads']} |")
+    print(f"| requests | {sum(verbs.values())}: {asked} |\n", flush=True)
+
+
+async def _created(stub: Any, number: int) -> str:
+    urn = f"urn:pulumi:bench::bench::{KIND}::job-{number}"
+    inputs = {
+        "location": "us-central1",
+        "baseModel": "gemini-2.5-flash",
+        "supervisedTuningSpec": {"trainingDatasetUri": f"gs://bench/{number}.jsonl"},
+    }
+    checked = await stub.Check(provider_pb2.CheckRequest(urn=urn, type=KIND, news=encode(inputs)))
+    created = await stub.Create(provider_pb2.CreateRequest(urn=urn, type=KIND, properties=checked.inputs))
+    return str(decode(created.properties)["state"])
+
+
+async def _watch(plugin: psutil.Process, peaks: dict[str, Any]) -> None:
+    while True:
+        to_emulator = [item for item in plugin.net_connections("tcp") if item.status == "ESTABLISHED"]
+        # One of them is the bench's own gRPC connection.
+        peaks["sockets"] = max(peaks["sockets"], len(to_emulator) - 1)
+        peaks["megabytes"] = max(peaks["megabytes"], plugin.memory_info().rss / 2**20)
+        peaks["threads"] = max(peaks["threads"], plugin.num_threads())
+        await asyncio.sleep(0.1)
+
+
+def _verb(request: dict[str, Any]) -> str:
+    if request["verb"] == "POST":
+        return "create"
+    return "list" if request["path"].endswith("/tuningJobs") else "get"
+
+
+# Engines
+
+
+class Stack:
+    """A project in a folder of its own, run by either engine."""
+
+    def __init__(self, folder: Path, program: str) -> None:
+        (folder / "infra").mkdir(parents=True)
+        for name in ("state", "home", "toy"):
+            (folder / name).mkdir()
+        self.folder = folder
+        (folder / "infra" / "__main__.py").write_text(program)
+        plugins = [{"name": "toy", "path": str(TOY)}, {"name": "tunestack", "path": str(PLUGIN)}]
+        runtime = {"name": "python", "options": {"toolchain": "pip", "virtualenv": sys.prefix}}
+        project = {"name": "bench", "main": "infra", "runtime": runtime, "plugins": {"providers": plugins}}
+        (folder / "Pulumi.yaml").write_text(json.dumps(project))
+        configuration = {"config": {"bench:endpoint": "http://127.0.0.1:1"}}
+        (folder / "Pulumi.dev.yaml").write_text(json.dumps(configuration))
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("PULUMI_")}
+        self.environment = {**inherited, "TOY_HOME": str(folder / "toy")}
+
+    def embedded(self, operation: str) -> float:
+        """Seconds of an operation of the embedded engine, in a process that has loaded it."""
+        options = EngineOptions(
+            self.folder,
+            "dev",
+            self.folder / "state",
+            self.folder / "home",
+            PASSPHRASE,
+            environment=self.environment,
+        )
+        started = time.monotonic()
+        result = asyncio.run(engine.run(Operation(operation), options))
+        if result.exit_code:
+            sys.exit(f"{operation} ended with {result.exit_code}: {result.diagnostics}")
+        return time.monotonic() - started
+
+    def cli(self, *words: str) -> float:
+        """Seconds of an operation of the Pulumi CLI as a whole process."""
+        environment = {
+            **self.environment,
+            "PULUMI_HOME": str(self.folder / "home"),
+            "PULUMI_BACKEND_URL": f"file://{self.folder / 'state'}",
+            "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        }
+        started = time.monotonic()
+        done = subprocess.run(
+            ["pulumi", *words, "--stack", "dev", "--non-interactive"],
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            sys.exit(f"pulumi {' '.join(words)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        return time.monotonic() - started
+
+
+def previews() -> None:
+    program = PROGRAM.format(count=PREVIEWED)
+    with tempfile.TemporaryDirectory(prefix="tunestack-bench-") as folder:
+        typed, bare = (
+            Stack(Path(folder) / "typed", TYPED + program),
+            Stack(Path(folder) / "bare", BARE + program),
+        )
+        pairs = [(typed.embedded("preview"), bare.embedded("preview")) for _ in range(3)]
+    ours, theirs = (median([pair[side] for pair in pairs]) for side in (0, 1))
+    print(
+        f"| preview of {PREVIEWED:,} resources, embedded engine, median of 3 | seconds | goal |\n|---|---|---|"
+    )
+    print(f"| bare resources of a provider that does nothing | {theirs:.2f} | |")
+    print(f"| tuning jobs | {ours:.2f} | |")
+    print(f"| times | {ours / theirs:.2f} | ≤ {GOAL_PREVIEW} |\n", flush=True)
+
+
+def create_and_preview() -> None:
+    program = BARE + PROGRAM.format(count=RESOURCES)
+    rows: dict[str, list[str]] = {"create": [], "an up that changes nothing": [], "preview": []}
+    columns = ["embedded engine"]
+    with tempfile.TemporaryDirectory(prefix="tunestack-bench-") as folder:
+        stack = Stack(Path(folder) / "embedded", program)
+        for row, operation in zip(rows, ("up", "up", "preview"), strict=True):
+            rows[row].append(f"{stack.embedded(operation):.2f}")
+        if shutil.which("pulumi") is not None:
+            columns.append("Pulumi CLI")
+            stack = Stack(Path(folder) / "cli", program)
+            stack.cli("stack", "init")
+            up = ("up", "--yes", "--skip-preview")
+            for row, words in zip(rows, (up, up, ("preview",)), strict=True):
+                rows[row].append(f"{stack.cli(*words):.2f}")
+    print(f"| {RESOURCES} resources, seconds | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
+    for row, seconds in rows.items():
+        print(f"| {row} | {' | '.join(seconds)} |")
+    if len(columns) == 1:
+        print("\nThe Pulumi CLI is not on PATH: nothing to compare with.")
+
+
+if __name__ == "__main__":
+    main()
