@@ -189,7 +189,9 @@ class World:
             "rounds": FEW_ROUNDS if self.cli is None else secrets.ROUNDS,
         }
         status = self.server.run(request)
-        left = [(role, pid) for role, pid in processes_of(self.folder)[seen:] if not gone_within(pid, 5.0)]
+        left = [
+            (role, pid) for role, pid in processes_of(self.folder)[seen:] if not gone_within(pid, LONGEST_RUN)
+        ]
         self.cloud.count_anew(None)
         fired = any(fault["fired"] for fault in self.cloud.call(self.cloud.state.faults.to_json))
         self.cloud.call(self.cloud.state.faults.clear)
