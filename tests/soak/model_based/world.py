@@ -356,11 +356,19 @@ class World:
             self.broken(f"green, and these have not succeeded: {undone}")
         if status == 0:
             self.check_told(run.program)
-        if not disturbed and status != 0 and not undone:
+        if not disturbed and status != 0 and not undone and not self.told_red(run.program):
             self.broken(f"`up` ended {status}, and all that is declared succeeded")
         struck = {-strike.signal for strike in run.strikes if strike.target == "engine"}
         if status not in {0, 1} | ({8} if disturbed else set()) | struck:
             self.broken(f"`up` ended {status}")
+
+    def told_red(self, program: Program) -> bool:
+        """Whether the state says of a declared job that its own run ended red.
+
+        Of two resources of one spec that were both asked to run again, one may fail and the other succeed.
+        """
+        told = {item["urn"].rsplit("::", 1)[1]: item for item in self.held() if not item.get("delete")}
+        return any(item.is_job and told.get(item.name, {}).get("initErrors") for item in program)
 
     def check_told(self, program: Program) -> None:
         """After a green run the state says of each job declared that it succeeded."""
