@@ -34,9 +34,19 @@ _VERTEX = (
     *(
         f"projects.locations.{collection}"
         for collection in (
+            "batchPredictionJobs",
+            "customJobs",
+            "datasets",
             "endpoints",
+            "evaluateDataset",
+            "evaluateInstances",
+            "evaluationItems",
+            "evaluationMetrics",
+            "evaluationRuns",
+            "evaluationSets",
             "get",
             "list",
+            "metadataStores",
             "models",
             "operations",
             "pipelineJobs",
@@ -45,7 +55,7 @@ _VERTEX = (
             "tuningJobs",
         )
     ),
-    *(f"projects.locations.{collection}" for collection in ("customJobs", "metadataStores")),
+    "publishers",
 )
 # document -> prefixes of method ids (without the service's name) whose schemas are kept
 SERVED: dict[str, tuple[str, ...]] = {
