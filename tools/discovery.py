@@ -57,21 +57,66 @@ _VERTEX = (
     ),
     "publishers",
 )
+_STANDARD = (
+    *("create", "delete", "get", "list", "patch"),
+    *("getIamPolicy", "setIamPolicy", "testIamPermissions"),
+)
 # document -> prefixes of method ids (without the service's name) whose schemas are kept
 SERVED: dict[str, tuple[str, ...]] = {
     "aiplatform.v1": _VERTEX,
     "aiplatform.v1beta1": _VERTEX,
-    "storage.v1": ("buckets", "objects", "projects"),
+    "storage.v1": (
+        *("bucketAccessControls", "buckets", "defaultObjectAccessControls", "notifications"),
+        *("objectAccessControls", "objects", "projects"),
+    ),
+    "bigquery.v2": ("datasets", "jobs", "projects", "tabledata", "tables"),
     "iam.v1": ("projects.serviceAccounts",),
     "cloudresourcemanager.v1": ("projects",),
     "cloudresourcemanager.v3": ("projects",),
     "cloudquotas.v1": ("projects",),
+    "artifactregistry.v1": (
+        *(f"projects.locations.repositories.{verb}" for verb in _STANDARD),
+        *(
+            f"projects.locations.repositories.{collection}"
+            for collection in ("files", "genericArtifacts", "kfpArtifacts", "packages", "dockerImages")
+        ),
+    ),
+    "billingbudgets.v1": ("billingAccounts",),
+    "cloudbilling.v1": ("billingAccounts", "projects"),
+    "cloudkms.v1": ("projects.locations.keyRings", "projects.locations.generateRandomBytes"),
+    "logging.v2": (
+        "entries",
+        *(f"projects.{collection}" for collection in ("exclusions", "logs", "metrics", "sinks")),
+        "projects.locations.buckets",
+    ),
+    "monitoring.v1": ("projects.dashboards",),
+    "monitoring.v3": (
+        *(
+            f"projects.{collection}"
+            for collection in (
+                "alertPolicies",
+                "metricDescriptors",
+                "monitoredResourceDescriptors",
+                "notificationChannels",
+                "timeSeries",
+                "uptimeCheckConfigs",
+            )
+        ),
+    ),
+    "pubsub.v1": ("projects.snapshots", "projects.subscriptions", "projects.topics"),
     "serviceusage.v1": ("operations", "services"),
     "serviceusage.v1beta1": ("operations", "services"),
 }
+# document -> package of the client library's protos, and what discovery puts before their messages' names
 _PROTOS = {
-    "aiplatform.v1": "google.cloud.aiplatform_v1",
-    "aiplatform.v1beta1": "google.cloud.aiplatform_v1beta1",
+    "aiplatform.v1": ("google.cloud.aiplatform_v1", "GoogleCloudAiplatformV1"),
+    "aiplatform.v1beta1": ("google.cloud.aiplatform_v1beta1", "GoogleCloudAiplatformV1beta1"),
+    "artifactregistry.v1": ("google.cloud.artifactregistry_v1", ""),
+    "billingbudgets.v1": ("google.cloud.billing.budgets_v1", "GoogleCloudBillingBudgetsV1"),
+    "cloudkms.v1": ("google.cloud.kms_v1", ""),
+    "logging.v2": ("google.cloud.logging_v2", ""),
+    "monitoring.v3": ("google.cloud.monitoring_v3", ""),
+    "pubsub.v1": ("google.pubsub_v1", ""),
 }
 
 
@@ -93,7 +138,8 @@ def prune_schema(schema: Json, numbers: dict[str, int] | None = None) -> Json:
     elif description.startswith("Required."):
         kept["required"] = True
     if "enum" in kept and numbers:
-        values = [numbers.get(name, index) for index, name in enumerate(kept["enum"])]
+        # The client library's protos may lag behind the documents: a name they lack has no number.
+        values = [numbers.get(name, -1) for name in kept["enum"]]
         if values != list(range(len(values))):
             kept["enumNumbers"] = values
     if "properties" in schema:
@@ -115,11 +161,10 @@ def references(node: Any) -> Iterator[str]:
 
 def enum_numbers(document: str) -> dict[tuple[str, str], dict[str, int]]:
     """(discovery schema name, JSON property) -> {enum name: proto number}, read from the client library."""
-    package = _PROTOS.get(document)
-    if package is None:
+    if document not in _PROTOS:
         return {}
+    package, prefix = _PROTOS[document]
     types = importlib.import_module(f"{package}.types")
-    prefix = "GoogleCloudAiplatform" + package.rpartition("_")[2].capitalize()
     found: dict[tuple[str, str], dict[str, int]] = {}
 
     def walk(descriptor: Any, name: str) -> None:
@@ -127,7 +172,10 @@ def enum_numbers(document: str) -> dict[tuple[str, str], dict[str, int]]:
             if field.enum_type is not None:
                 found[name, field.json_name] = {value.name: value.number for value in field.enum_type.values}
         for nested in descriptor.nested_types:
+            # Discovery names a nested message after its parent, or alone where that is clear enough.
             walk(nested, name + nested.name)
+            if not prefix:
+                walk(nested, nested.name)
 
     for attribute in dir(types):
         message = getattr(types, attribute)

@@ -15,6 +15,7 @@ import orjson
 Json = dict[str, Any]
 
 FOLDER = Path(__file__).parent / "discovery"
+_ANY = -1  # slashes of a path whose last parameter takes any number of segments
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,11 @@ class Documents:
         path = raw_path.lstrip("/")
         if path.startswith("ui/"):
             path = "v1beta1/" + path[3:]
-        for pattern, method, kind in self._routes.get((verb, path.count("/")), ()):
+        slashes = path.count("/")
+        for pattern, method, kind in (
+            *self._routes.get((verb, slashes), ()),
+            *self._routes.get((verb, _ANY), ()),
+        ):
             found = pattern.fullmatch(path)
             if found:
                 return Match(
@@ -114,7 +119,7 @@ class Documents:
 
 
 def _pattern(template: str, parameters: Json) -> tuple[re.Pattern[str], int]:
-    """The regular expression of a path template and the number of slashes in what it matches."""
+    """The regular expression of a path template and the number of slashes in what it matches (`_ANY`: varies)."""
     expression = ""
     shape = ""
     for part in re.split(r"(\{[^}]*\})", template):
@@ -130,7 +135,7 @@ def _pattern(template: str, parameters: Json) -> tuple[re.Pattern[str], int]:
         # A group's name may not be a keyword-like duplicate; parameters of one template are distinct.
         expression += f"(?P<{re.sub(r'[^A-Za-z0-9]', '_', name)}>{inner})"
         shape += inner.replace("[^/]+", "x")
-    return re.compile(expression), shape.count("/")
+    return re.compile(expression), _ANY if ".*" in shape else shape.count("/")
 
 
 @cache

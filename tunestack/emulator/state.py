@@ -14,6 +14,7 @@ import orjson
 from tunestack.emulator.contents import Contents
 from tunestack.emulator.database import Database
 from tunestack.emulator.documents import Documents, load
+from tunestack.emulator.edges import Edges
 from tunestack.emulator.errors import already_exists, not_found
 from tunestack.emulator.faults import Faults
 from tunestack.emulator.options import EmulatorOptions
@@ -59,6 +60,13 @@ class Projects:
             parts[1] = self.number(parts[1])
         return "/".join(parts)
 
+    def by_id(self, name: str) -> str:
+        """A resource name with the project's id, as most services show theirs."""
+        parts = name.split("/")
+        if parts[0] == "projects" and len(parts) > 1:
+            parts[1] = self.id(parts[1])
+        return "/".join(parts)
+
 
 class Rows:
     """Resources of Google's, kept whole: what was sent, plus what the server sets."""
@@ -96,6 +104,16 @@ class Rows:
 
     def delete(self, name: str) -> None:
         self._database.execute("DELETE FROM resource WHERE name = ?", name)
+
+    def delete_below(self, name: str, besides: str) -> None:
+        """Remove what lies under ``name``, but the rows of the collection ``besides``."""
+        # "0" is the character after "/".
+        self._database.execute(
+            "DELETE FROM resource WHERE name > ? AND name < ? AND collection != ?",
+            f"{name}/",
+            f"{name}0",
+            besides,
+        )
 
     def list(self, collection: str, parent: str | None = None, *, newest_first: bool = False) -> list[Json]:
         order = "DESC" if newest_first else "ASC"
@@ -160,6 +178,7 @@ class State:
         )
         self.projects = Projects(self.database)
         self.rows = Rows(self.database)
+        self.edges = Edges(self.database)
         self.policies = Policies(self.database)
         self.faults = Faults()
         self.operation_polls = 0  # how often an operation is seen unfinished before it is done
