@@ -66,7 +66,25 @@ INSERT INTO resource
         CAST(json_set(json_remove(CAST(body AS TEXT), '$.labels'), '$.name', name || '@1') AS BLOB)
     FROM resource WHERE collection = 'models';
 """
-VERSIONS = (_FIRST, _SUBMISSIONS, _MODEL_VERSIONS)
+# What joins two resources (lineage events, membership of contexts), and data points of time series.
+_EDGES_AND_POINTS = """
+CREATE TABLE edge (
+    sequence INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,             -- event, membership, child
+    source TEXT NOT NULL,
+    target TEXT NOT NULL,
+    body BLOB NOT NULL,
+    UNIQUE (kind, source, target)
+);
+CREATE INDEX edge_to ON edge (kind, target);
+CREATE TABLE point (
+    series TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (series, step)
+) WITHOUT ROWID;
+"""
+VERSIONS = (_FIRST, _SUBMISSIONS, _MODEL_VERSIONS, _EDGES_AND_POINTS)
 """What each version added to the one before: a new file runs through all, an older one through the rest."""
 SCHEMA_VERSION = len(VERSIONS)
 _REQUESTS_KEPT = 50_000
