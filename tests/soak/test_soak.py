@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from model_based.cloud import Cloud
-from model_based.scenario import Declared, Run, Scenario, scenarios
+from model_based.scenario import BUCKET, TUNING, Declared, Run, Scenario, Strike, scenarios
 from model_based.world import Broken, ForkServer, World, brief
 
 RANDOM = pytest.mark.skipif("SOAK_RUNS" not in os.environ, reason="random scenarios are played by make soak")
@@ -35,11 +36,13 @@ class Stage:
         self.server = ForkServer()
         self.scenarios = self.runs = 0
 
-    def play(self, scenario: Scenario, cli: str | None = None) -> None:
+    def play(self, scenario: Scenario, cli: str | None = None) -> int:
+        """Plays it; the number of signals that met a process."""
         world = World(self.cloud, self.server, self.folder, scenario, cli)
         self.scenarios += 1
         try:
             world.play()
+            return world.struck
         finally:
             self.runs += world.runs
             world.remove()
@@ -117,6 +120,13 @@ def test_the_pulumi_cli_takes_over_the_state_that_a_disturbed_run_left(stage: St
 
 def test_two_resources_of_one_spec_created_at_once_are_one_job(stage: Stage) -> None:
     stage.play(Scenario((Run((Declared("a"), Declared("b"))),)))
+
+
+def test_a_run_ends_whose_provider_dies_between_two_calls(stage: Stage) -> None:
+    bucket, job = Declared("a", BUCKET), Declared("b", TUNING)
+    killed = Strike(signal.SIGKILL, "tunestack", event=13)  # b is done, and c waits for a
+    scenario = Scenario((Run((bucket, job, Declared("c", after=("a", "b"))), strikes=(killed,)),))
+    assert stage.play(scenario) == 1
 
 
 # -- the other half: away from the first, or one of two workers gets both --

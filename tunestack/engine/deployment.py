@@ -9,8 +9,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 
-import grpc
-
 from tunestack.engine.callbacks import Callbacks
 from tunestack.engine.errors import EngineError, ResourceError
 from tunestack.engine.events import Reporter, Step
@@ -178,7 +176,7 @@ class Deployment:
         try:
             yield
         except (ProviderError, EngineError) as error:
-            self.fail(_said(error), urn)
+            self.fail(str(error), urn)
             raise ResourceError(str(error)) from error
 
     def partial_failure(self, step: Step, reasons: list[str]) -> None:
@@ -219,12 +217,6 @@ def settle_secrets(resource: Resource) -> None:
         wanted = key in resource.additional_secret_outputs or isinstance(resource.inputs.get(key), Secret)
         if wanted and not isinstance(value, Secret):
             resource.outputs[key] = Secret(value)
-
-
-def _said(error: Exception) -> str:
-    if isinstance(error, ProviderError) and error.code is grpc.StatusCode.UNAVAILABLE:
-        return f"the provider is gone: {error}"
-    return str(error)
 
 
 def _worded(value: object) -> str:

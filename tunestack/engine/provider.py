@@ -147,6 +147,7 @@ class Provider:
         Raises:
             PluginError: it does not answer.
         """
+        await self._connected()
         if self.plugin.child is None:
             await self._call(self._stub.Attach, plugin_pb2.PluginAttach(address=self._engine_address))
         request = provider_pb2.ProviderHandshakeRequest(
@@ -168,11 +169,40 @@ class Provider:
         with contextlib.suppress(ProviderError):
             self.version = (await self._call(self._stub.GetPluginInfo, _empty())).version
 
-    async def _call(self, method: Any, request: Any) -> Any:
+    async def _connected(self) -> None:
+        """Wait until the plugin listens: it may need a moment yet, and it may die before it does."""
+        name, child = self.plugin.source.name, self.plugin.child
+        ready: asyncio.Future[Any] = asyncio.ensure_future(self._channel.channel_ready())
+        waited = {ready} if child is None else {ready, asyncio.ensure_future(child.wait())}
         try:
-            return await method(request, wait_for_ready=True, timeout=None)
+            await asyncio.wait(waited, timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if not ready.done():
+                code = child.returncode if child is not None else None
+                what = "does not listen" if code is None else f"exited prematurely with code {code}"
+                said = "".join(self.plugin.errors)
+                raise PluginError(f"plugin {name} {what} (port {self.plugin.port})\n{said}".rstrip())
+        finally:
+            for future in waited:
+                future.cancel()
+
+    async def _call(self, method: Any, request: Any) -> Any:
+        # Never with `wait_for_ready`: a plugin that has died will not be ready again, and the call would not end.
+        try:
+            return await method(request)
         except grpc.aio.AioRpcError as error:
-            raise ProviderError(error.details() or error.code().name, error.code()) from error
+            raise await self._failed(error) from error
+
+    async def _failed(self, error: grpc.aio.AioRpcError) -> ProviderError:
+        """The error in words: of a plugin that is gone, how it ended and what it said last."""
+        code, message, child = error.code(), error.details() or error.code().name, self.plugin.child
+        broken = self._channel.get_state() is not grpc.ChannelConnectivity.READY
+        if code is grpc.StatusCode.UNAVAILABLE and broken and child is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(child.wait(), 1.0)
+            if child.returncode is not None:
+                said = "".join(self.plugin.errors)
+                message = f"plugin {self.plugin.source.name} ended (exit status {child.returncode})\n{said}".rstrip()
+        return ProviderError(message, code)
 
     async def _call_resource(self, method: Any, request: Any, inputs: Properties, preview: bool) -> Outcome:
         """Create, Update or Read: an answer, or the partial failure that came as an error."""
@@ -181,7 +211,7 @@ class Provider:
         except grpc.aio.AioRpcError as error:
             failure = _initialization_failure(error)
             if failure is None:
-                raise ProviderError(error.details() or error.code().name, error.code()) from error
+                raise await self._failed(error) from error
             return Outcome(
                 failure.id,
                 self._outputs(failure.properties, inputs, preview),

@@ -281,6 +281,28 @@ async def test_a_plugin_that_dies_leaves_the_operation_pending(project: Project)
     assert [item["type"] for item in project.export()["pending_operations"]] == ["creating"]
 
 
+async def test_a_plugin_that_dies_between_two_calls_fails_the_update_and_says_so(project: Project) -> None:
+    project.program("""
+        a = Thing("a", label="x")
+        def kill(state):
+            import json, signal
+            calls = open(os.environ["TOY_HOME"] + "/calls.jsonl").read().splitlines()
+            os.kill(json.loads(calls[-1])["pid"], signal.SIGKILL)
+            return state
+        Thing("b", label=a.state.apply(kill))
+    """)
+    async with asyncio.timeout(30):
+        failed = await project.run("up")
+    assert failed.exit_code == 1
+    assert [item["message"] for item in failed.diagnostics if item["severity"] == "error"] == [
+        "error: plugin toy ended (exit status -9)\n",
+        "error: update failed\n",
+    ]
+    assert "a" in project.resources()
+    project.program('a = Thing("a", label="x")\nThing("b", label=a.state)')
+    assert (await project.run("up")).change_summary == {"create": 1, "same": 2}
+
+
 async def test_one_operation_at_a_time(project: Project) -> None:
     project.program('Thing("a", label="x")')
     project.script(a__create="slow")

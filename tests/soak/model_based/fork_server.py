@@ -271,6 +271,7 @@ def be_the_engine(request: Json) -> int:
 
     async def drive() -> int:
         interrupt = engine.Interrupt()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tell_tasks)
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, interrupt.trigger)
         operation = engine.Operation(request["operation"])
@@ -281,6 +282,17 @@ def be_the_engine(request: Json) -> int:
     except engine.EngineError as error:
         events.write(json.dumps({"engineError": str(error)}) + "\n")
         return error.exit_code
+
+
+def tell_tasks() -> None:
+    """What every task of the event loop waits for; to a thread's stack it is all one wait."""
+    for task in asyncio.all_tasks():
+        awaited: Any = task.get_coro()
+        print("task", task.get_name(), file=sys.stderr)
+        while frame := getattr(awaited, "cr_frame", None):
+            print(f"  {frame.f_code.co_filename}:{frame.f_lineno} {awaited.__qualname__}", file=sys.stderr)
+            awaited = awaited.cr_await
+    sys.stderr.flush()
 
 
 def processes_of(folder: Path) -> list[tuple[str, int]]:
@@ -298,6 +310,8 @@ def hit(folder: Path, target: str, number: int) -> int | None:
                 os.kill(pid, number)
             except ProcessLookupError:
                 return None
+            with (folder / "struck.jsonl").open("a") as log:
+                log.write(json.dumps({"role": role, "pid": pid, "signal": number}) + "\n")
             return pid
         if role == "engine":  # of an earlier run
             return None
@@ -335,7 +349,7 @@ def main() -> None:
                 null = os.open(os.devnull, os.O_RDONLY)
                 for number, descriptor in ((0, null), (1, output), (2, output)):
                     os.dup2(descriptor, number)
-                faulthandler.enable()  # SIGABRT: it hangs, and is asked where
+                faulthandler.enable()  # SIGABRT: it hangs, and not even its event loop tells where
                 status = be_the_engine(request)
             except BaseException:
                 import traceback

@@ -74,6 +74,8 @@ class ForkServer:
         engine = self._answer()["engine"]
         ended = gone_within(engine, LONGEST_RUN)
         if not ended:
+            os.kill(engine, signal.SIGUSR1)  # it tells what it waits for
+            gone_within(engine, 2.0)
             os.kill(engine, signal.SIGABRT)
         status = int(self._answer()["status"])
         return status if ended else None
@@ -125,6 +127,12 @@ class World:
                 }
                 self.cloud.call(self.cloud.state.runner.outcomes.add, body)
         self.cloud.call(self.cloud.state.runner.outcomes.add, {"state": "SUCCEEDED", "times": 1000})
+
+    @property
+    def struck(self) -> int:
+        """Number of signals that met a process."""
+        path = self.folder / "struck.jsonl"
+        return len(path.read_text().splitlines()) if path.exists() else 0
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
