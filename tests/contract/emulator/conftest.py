@@ -10,10 +10,11 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
+from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
@@ -22,6 +23,7 @@ from tunestack.emulator.options import EmulatorOptions
 from tunestack.emulator.process import RunningEmulator
 
 Json = dict[str, Any]
+Client = TypeVar("Client")
 
 TRAINER = Path(__file__).parent / "trainer"
 TEMPLATE = "https://us-kfp.pkg.dev/ml-pipeline/large-language-model-pipelines/tune-large-model/v2.0.0"
@@ -51,6 +53,14 @@ class Local:
     def storage(self, project: str = "p1") -> storage.Client:
         return storage.Client(
             project=project, credentials=AnonymousCredentials(), client_options={"api_endpoint": self.url}
+        )
+
+    def google(self, kind: Callable[..., Client]) -> Client:
+        """One of Google's generated clients, unchanged, over REST."""
+        return kind(
+            transport="rest",
+            credentials=AnonymousCredentials(),
+            client_options=ClientOptions(api_endpoint=self.url),
         )
 
     def bucket(self) -> storage.Bucket:

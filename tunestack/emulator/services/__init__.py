@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib
 
 SERVICES = (
+    "cloud_kms",
+    "cloud_kms_encryption",
+    "cloud_kms_versions",
     "cloud_quotas",
     "cloud_resource_manager",
     "iam",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Any
 
+from tunestack.emulator.call import Call
 from tunestack.emulator.errors import ApiError, invalid
+from tunestack.emulator.services.resources import named_row
 from tunestack.emulator.state import State
 
 Json = dict[str, Any]
@@ -56,3 +59,29 @@ def set_policy(state: State, resource: str, policy: Json, mask: str | None = Non
 def shown(policy: Json) -> Json:
     """Without the emulator's own counter."""
     return {key: value for key, value in policy.items() if key != "revision"}
+
+
+def read_policy(call: Call, kind: str = "") -> Json:
+    """A whole ``getIamPolicy`` method of a resource that is there."""
+    named_row(call, "resource", kind)
+    return _wire(call.state.policies.get(call.parent("resource")))
+
+
+def write_policy(call: Call, kind: str = "") -> Json:
+    """A whole ``setIamPolicy`` method."""
+    named_row(call, "resource", kind)
+    policy = dict(call.body.get("policy", {}))
+    if policy.get("etag"):
+        policy["etag"] = base64.b64decode(policy["etag"]).decode("latin-1")
+    return _wire(set_policy(call.state, call.parent("resource"), policy, call.body.get("updateMask")))
+
+
+def held_permissions(call: Call) -> Json:
+    """A whole ``testIamPermissions`` method."""
+    # IAM is not enforced: whoever asks may do everything, and is told so.
+    return {"permissions": call.body.get("permissions", [])}
+
+
+def _wire(policy: Json) -> Json:
+    """An etag is bytes on the wire."""
+    return {**shown(policy), "etag": base64.b64encode(policy["etag"].encode()).decode()}

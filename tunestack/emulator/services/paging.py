@@ -12,13 +12,13 @@ Json = dict[str, Any]
 
 
 def page(
-    rows: list[Json], size: int | None, token: str | None, default: int = 1000
+    rows: list[Json], size: int | None, token: str | None, default: int = 1000, at_most: int = 1000
 ) -> tuple[list[Json], str | None]:
     """One page and the token of the next.
 
     A token holds the last row's name and its place, so that rows removed in between do not make a page skip.
     """
-    size = min(size or default, 1000)
+    size = min(size or default, at_most)
     start = 0
     if token:
         place, _, name = _decoded(token).partition(":")

@@ -5,69 +5,36 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tunestack.emulator import list_filter
 from tunestack.emulator.call import Call
-from tunestack.emulator.errors import ApiError, invalid
-from tunestack.emulator.schema import apply_mask, camel
-from tunestack.emulator.services.paging import page
-from tunestack.emulator.state import State, etag
+from tunestack.emulator.errors import invalid
+from tunestack.emulator.services import resources
+from tunestack.emulator.services.resources import OPERATIONS as OPERATIONS
+from tunestack.emulator.services.resources import done_operation
+from tunestack.emulator.services.resources import listed as listed
+from tunestack.emulator.services.resources import named_row as named_row
+from tunestack.emulator.services.resources import shown_operation as shown_operation
+from tunestack.emulator.services.resources import with_etag as with_etag
+from tunestack.emulator.state import State
 
 Json = dict[str, Any]
-
-OPERATIONS = "operations"
 
 # cloud.google.com/vertex-ai/docs/general/resource-labels
 _LABEL_KEY = re.compile(r"[\w-]{1,64}")
 _LABEL_VALUE = re.compile(r"[\w-]{0,64}")
 
 
-def named_row(call: Call, parameter: str = "name") -> Json:
-    """The row that a path parameter names."""
-    return call.state.rows.get(call.parent(parameter))
-
-
-def list_rows(call: Call, collection: str, field: str | None = None) -> Json:
+def list_rows(call: Call, collection: str, field: str | None = None, *, size: int = 100) -> Json:
     """A page of a collection; newest first unless ordered."""
-    return listed(
-        call, call.state.rows.list(collection, call.parent(), newest_first=True), field or collection
-    )
-
-
-def listed(call: Call, rows: list[Json], field: str) -> Json:
-    """``filter``, ``orderBy``, ``pageSize``, ``pageToken`` over ``rows``."""
-    query = call.query
-    keep = list_filter.parse(query.get("filter", ""))
-    rows = [row for row in rows if keep(row)]
-    for term in reversed([term.split() for term in query.get("orderBy", "").split(",") if term.strip()]):
-        key = camel(term[0])
-        rows.sort(key=lambda row, key=key: str(row.get(key, "")), reverse=term[1:] == ["desc"])  # type: ignore[misc]
-    rows, token = page(rows, query.get("pageSize"), query.get("pageToken"), default=100)
-    body: Json = {field: rows} if rows else {}
-    return {**body, "nextPageToken": token} if token else body
-
-
-def with_etag(row: Json) -> Json:
-    bare = {key: value for key, value in row.items() if key != "etag"}
-    return {**bare, "etag": etag(bare)}
+    rows = call.state.rows.list(collection, call.parent(), newest_first=True)
+    return listed(call, rows, field or collection, size=size)
 
 
 def patched_row(call: Call, parameter: str = "name", *, immutable: tuple[str, ...] = ()) -> Json:
     """The named row with the body's fields under ``updateMask``, kept. 400 when the etag or a field forbids it."""
-    row = named_row(call, parameter)
-    sent = call.body.get("etag")
-    if sent and sent != row.get("etag"):
-        raise ApiError("ABORTED", f"The etag of {row['name']} is {row.get('etag')}, not {sent}.")
-    mask = call.query.get("updateMask")
-    if mask is None:
-        raise invalid("Required field is not set: update_mask")
-    for path in mask.split(","):
-        top = camel(path.partition(".")[0])
-        if top in immutable:
-            raise invalid(f"{top} is immutable.", [(top, "immutable")])
-    changed = apply_mask(row, {key: value for key, value in call.body.items() if key != "etag"}, mask)
+    changed = resources.patched_row(call, parameter, immutable=immutable)
     check_labels(changed.get("labels", {}))
     changed["updateTime"] = call.state.now()
-    return call.state.rows.put(row["name"], with_etag(changed))
+    return call.state.rows.put(changed["name"], with_etag(changed))
 
 
 def check_labels(labels: Json) -> None:
@@ -92,33 +59,31 @@ def finished_operation(
     ``message`` is the response's type, empty for ``google.protobuf.Empty``; ``kind`` names the metadata's type
     (``CreateEndpoint``). `State.operation_polls` makes it look unfinished for that many reads.
     """
-    state = call.state
-    now = state.now()
-    operation: Json = {
-        "name": f"{target}/operations/{state.new_id()}",
-        "metadata": {
-            "@type": call.type_url(f"{kind}OperationMetadata"),
-            "genericMetadata": {"createTime": now, "updateTime": now},
-        },
-        "done": True,
-        "response": {"@type": call.type_url(message), **(response or {})}
-        if message
-        else {"@type": "type.googleapis.com/google.protobuf.Empty"},
+    now = call.state.now()
+    metadata = {
+        "@type": call.type_url(f"{kind}OperationMetadata"),
+        "genericMetadata": {"createTime": now, "updateTime": now},
     }
-    hidden = {**operation, "_polls": state.operation_polls}
-    state.rows.create(OPERATIONS, parent or target, operation["name"], hidden)
-    return shown_operation(state, hidden, count=False)
+    return done_operation(
+        call.state,
+        f"{target}/operations/{call.state.new_id()}",
+        metadata,
+        {"@type": call.type_url(message), **(response or {})} if message else None,
+        parent or target,
+    )
 
 
-def shown_operation(state: State, row: Json, *, count: bool = True) -> Json:
-    """The operation as a client may see it now; reading it counts as a poll."""
-    polls = row.get("_polls", 0)
-    shown = {key: value for key, value in row.items() if not key.startswith("_")}
-    if polls <= 0:
-        return shown
-    if count:
-        state.rows.put(row["name"], {**row, "_polls": polls - 1})
-    return {key: value for key, value in shown.items() if key not in ("done", "response")}
+def remove_tree(state: State, name: str) -> None:
+    """Remove a row with all that lies under it, but its operations."""
+    state.rows.delete(name)
+    state.rows.delete_below(name, OPERATIONS)
+
+
+def check_identifier(identifier: str, pattern: str, parameter: str) -> str:
+    """Raises 400 where an id that the caller chose has not Google's form."""
+    if not re.fullmatch(pattern, identifier):
+        raise invalid(f'Invalid {parameter} "{identifier}": it must match {pattern}.', [(parameter, "")])
+    return identifier
 
 
 def location_of(name: str) -> str:
