@@ -165,8 +165,10 @@ class Application:
             partial=method.verb in ("PATCH", "PUT"),
         )
         canonical: Json = walk.message(method.request, body)
-        if walk.violations:
-            raise invalid("\n".join(text for _, text in walk.violations), walk.violations)
+        # A field that the path binds is not in the body (google.api.http).
+        violations = [found for found in walk.violations if found[0] not in match.parameters]
+        if violations:
+            raise invalid("\n".join(text for _, text in violations), violations)
         return canonical
 
     def _checked(self, match: Match, body: Json) -> Json:

@@ -24,7 +24,9 @@ SERVICES = (
     "vertex_pipeline_jobs",
     "vertex_prediction",
     "vertex_publishers",
+    "vertex_tensorboard_runs",
     "vertex_tensorboards",
+    "vertex_time_series",
     "vertex_tuning_jobs",
 )
 
