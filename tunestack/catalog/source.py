@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 
+import msgspec
 
-@dataclass(frozen=True)
-class Source:
+
+class Source(msgspec.Struct, frozen=True):
     """``where`` is a document or package; ``checked`` the day; ``verified`` False = from a secondary source only."""
 
     where: str

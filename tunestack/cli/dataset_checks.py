@@ -120,7 +120,7 @@ def _reports(arguments: argparse.Namespace) -> dict[str, Report]:
 
 def _merged(reports: dict[str, Report]) -> Report:
     """All of them as one; of several, the parts and sources of a folder are named with it."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from tunestack.dataset.report import Report
 

@@ -7,13 +7,12 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tunestack.spec.errors import TunestackError
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """One command: its module under ``tunestack.cli`` has ``add_arguments(parser)`` and ``run(arguments) -> int``."""
 
     name: str
@@ -126,10 +125,9 @@ def usage() -> str:
 def _refused(error: TunestackError, *, as_json: bool) -> int:
     """Show ``error`` as a person, or with --json a machine, reads it."""
     if as_json:
-        import dataclasses
         import json
 
-        print(json.dumps({"problems": [dataclasses.asdict(problem) for problem in error.problems]}, indent=2))
+        print(json.dumps({"problems": [problem._asdict() for problem in error.problems]}, indent=2))
     else:
         print("error: " + str(error), file=sys.stderr)
     return error.exit_status

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from tunestack.dataset.accept import Acceptor
 from tunestack.dataset.findings import Finding
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from tunestack.dataset.render import Recipe
 
 
-@dataclass
-class Batch:
+class Batch(msgspec.Struct):
     """The records of a chunk: what became of them, and what is wrong with those that became nothing.
 
     ``rows``: the indices of the texts that are good so far, in order; ``lines`` are theirs, and of records also
@@ -30,14 +30,14 @@ class Batch:
     source: Source
     chunk: Chunk
     rows: Sequence[int] = ()
-    lines: list[Any] = field(default_factory=list)
-    values: list[dict[str, Any]] = field(default_factory=list)
-    examples: list[Example] = field(default_factory=list)
-    encoded: list[bytes] = field(default_factory=list)
-    found: dict[int, list[Finding]] = field(default_factory=dict)
+    lines: list[Any] = msgspec.field(default_factory=list)
+    values: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    examples: list[Example] = msgspec.field(default_factory=list)
+    encoded: list[bytes] = msgspec.field(default_factory=list)
+    found: dict[int, list[Finding]] = msgspec.field(default_factory=dict)
     passed: int = 0  # texts that a rule lets pass, and that are no records
-    repaired: Counter[str] = field(default_factory=Counter)
-    truncated: Counter[str] = field(default_factory=Counter)
+    repaired: Counter[str] = msgspec.field(default_factory=Counter)
+    truncated: Counter[str] = msgspec.field(default_factory=Counter)
     origin: Callable[[str, Example], str] | None = None
     _facts: Facts | None = None
 

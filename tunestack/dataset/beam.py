@@ -17,9 +17,11 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import msgspec
+from msgspec.structs import replace
 
 from tunestack.dataset.sources import open_source
 from tunestack.dataset.sources.cloud_storage import CloudObject
@@ -83,8 +85,7 @@ def check_files_with_beam(
     )
 
 
-@dataclass(frozen=True)
-class BeamMap:
+class BeamMap(msgspec.Struct, frozen=True):
     """`processes.in_order` by a pipeline: a function over pieces of work, its results in the order of the pieces.
 
     Function, pieces and results are pickled. Results go through files, as they may be more than the memory holds:
@@ -197,8 +198,7 @@ def _files() -> Any:
     return FileSystems
 
 
-@dataclass(frozen=True)
-class _Exchange:
+class _Exchange(msgspec.Struct, frozen=True):
     """The files through which pieces go to the workers and results come back; picklable."""
 
     location: str
@@ -293,8 +293,7 @@ def _spread(name: str | Path) -> Source | str | Path:
     return source
 
 
-@dataclass(frozen=True)
-class _RangedObject(JsonLines):
+class _RangedObject(JsonLines, frozen=True):
     """JSON Lines in a bucket, in byte ranges as a local file has them."""
 
     content: _Unbroken
@@ -313,8 +312,7 @@ class _RangedObject(JsonLines):
         return super(_RangedObject, replace(self, content=until)).chunks(block, records)
 
 
-@dataclass(frozen=True)
-class _Unbroken:
+class _Unbroken(msgspec.Struct, frozen=True):
     """An object whose stream raises what breaks it, where a reader of a part would take it for the end."""
 
     object: CloudObject

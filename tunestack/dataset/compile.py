@@ -13,9 +13,11 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from tunestack.dataset.aside import folder_aside, remove_aside, sync_folder
 from tunestack.dataset.digest import CompiledFile, DigestedFile, digest_of_parts, file_digest
@@ -101,9 +103,10 @@ def compile_dataset(
                 sync_folder(parts)
                 _put(parts, final, [*written.values(), *([prompt] if prompt else [])])
                 files |= {
-                    part: replace(file, path=final / _file_name(file)) for part, file in written.items()
+                    part: msgspec.structs.replace(file, path=final / _file_name(file))
+                    for part, file in written.items()
                 }
-                prompt = replace(prompt, path=final / PROMPT) if prompt else None
+                prompt = msgspec.structs.replace(prompt, path=final / PROMPT) if prompt else None
     except OSError as error:
         raise _unworkable(error, folder, output) from error
     return CompiledDataset(

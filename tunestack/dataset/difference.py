@@ -12,9 +12,10 @@ import tempfile
 from array import array
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+
+import msgspec
 
 from tunestack.dataset import lock as locks
 from tunestack.dataset.digest import CompiledFile
@@ -41,8 +42,7 @@ class Place(NamedTuple):
         return f"{self.part}:{self.line}"
 
 
-@dataclass(frozen=True)
-class ChangedRow:
+class ChangedRow(msgspec.Struct, frozen=True):
     """One row that is shown. ``old`` and ``old_answer`` are None for a row that was added, ``new`` … for removed."""
 
     prompt: str
@@ -52,8 +52,7 @@ class ChangedRow:
     new_answer: str | None = None
 
 
-@dataclass
-class DatasetDifference:
+class DatasetDifference(msgspec.Struct):
     """How ``new`` differs from ``old``.
 
     ``rows``: of each part, how many rows it had and has. ``changed``: rows with the same prompt and another answer;
@@ -65,13 +64,13 @@ class DatasetDifference:
 
     old: str
     new: str
-    rows: dict[str, tuple[int, int]] = field(default_factory=dict)
-    counts: Counter[Kind] = field(default_factory=Counter)
-    labels: dict[Kind, Counter[tuple[str, str]]] = field(default_factory=dict)
-    moves: Counter[tuple[str, str]] = field(default_factory=Counter)
-    examples: dict[Kind, list[ChangedRow]] = field(default_factory=dict)
-    sample: tuple[list[str], list[str]] = field(default_factory=lambda: ([], []))
-    lock: list[locks.Difference] = field(default_factory=list)
+    rows: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
+    counts: Counter[Kind] = msgspec.field(default_factory=Counter)
+    labels: dict[Kind, Counter[tuple[str, str]]] = msgspec.field(default_factory=dict)
+    moves: Counter[tuple[str, str]] = msgspec.field(default_factory=Counter)
+    examples: dict[Kind, list[ChangedRow]] = msgspec.field(default_factory=dict)
+    sample: tuple[list[str], list[str]] = msgspec.field(default_factory=lambda: ([], []))
+    lock: list[locks.Difference] = msgspec.field(default_factory=list)
 
     @property
     def same(self) -> bool:
@@ -100,8 +99,7 @@ class _Rows(NamedTuple):
     labels: dict[int, str] | None  # texts of the answers by their hashes; None: too many to be labels
 
 
-@dataclass
-class _Side:
+class _Side(msgspec.Struct):
     name: str
     files: dict[str, str | Path]  # by part; an address, where it lies in a bucket
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+
+import msgspec
 
 # Lines are written and digested this many bytes at a time: per line, the calls would cost more than the work.
 _BUFFER_BYTES = 1 << 20
 
 
-@dataclass(frozen=True)
-class CompiledFile:
+class CompiledFile(msgspec.Struct, frozen=True):
     """One compiled file: on this machine (``path``), or where it lies in a bucket (``uri`` and ``generation``).
 
     ``digest`` is BLAKE3 as 64 hexadecimal digits (`b3sum` gives the same); ``crc32c`` is base64 of the big-endian

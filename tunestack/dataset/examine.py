@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from itertools import compress
 from pathlib import Path
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from tunestack.catalog.limits import Limits
 from tunestack.dataset.batches import Batch
@@ -45,8 +47,7 @@ from tunestack.spec.dataset import SPEC_FILE, DatasetSpec, EmbeddingFiles, load_
 from tunestack.spec.document import line_and_column
 
 
-@dataclass
-class ExaminedPart:
+class ExaminedPart(msgspec.Struct):
     """The rows of one part that are fit to be written; rows that `rules.drop` leaves out are in none of these.
 
     ``name``: `records` (train and validation, still to be split), `held-out-<set>`; with `existing` `train` and
@@ -91,8 +92,7 @@ class ExaminedPart:
         return compress(of_rows, (not each for each in left_out)) if left_out else of_rows
 
 
-@dataclass
-class Examined:
+class Examined(msgspec.Struct):
     """A dataset folder with everything that is wrong with it; to be compiled only if that is nothing.
 
     ``report`` has the findings, the digests of the sources and the ledger (all parts together, dropped duplicates
@@ -103,8 +103,8 @@ class Examined:
     spec: DatasetSpec
     format: str
     recipe: Recipe | None = None
-    report: Report = field(default_factory=Report)
-    parts: dict[str, ExaminedPart] = field(default_factory=dict)
+    report: Report = msgspec.field(default_factory=Report)
+    parts: dict[str, ExaminedPart] = msgspec.field(default_factory=dict)
 
 
 def examine_dataset(

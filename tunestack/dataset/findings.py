@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from tunestack.spec.errors import Problem, TunestackError
 
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 MOST_SHOWN = 1_000
 
 
-@dataclass(frozen=True, order=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True, order=True):
     """One defect. The order of findings is the order of reading: file, line, column.
 
     ``line`` and ``column`` count from 1, the column in characters of the line as it stands in the file; 0 means
@@ -28,10 +28,10 @@ class Finding:
     line: int
     column: int
     code: str
-    path: str = field(compare=False)
+    path: str
     message: str
-    fix: str = field(compare=False)
-    excerpt: str = field(compare=False, default="")
+    fix: str
+    excerpt: str = ""
 
     @property
     def where(self) -> str:

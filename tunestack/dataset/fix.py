@@ -21,9 +21,10 @@ import re
 import shlex
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from tunestack.dataset.aside import write_aside
 from tunestack.dataset.findings import Finding
@@ -41,8 +42,7 @@ _COLON = re.compile(r"\s*:\s*")
 _DECODER = json.JSONDecoder()
 
 
-@dataclass(frozen=True)
-class Patch:
+class Patch(msgspec.Struct, frozen=True):
     """Changes to one file as a unified diff. ``folder`` is where it is applied.
 
     ``fixed``: the findings that are gone when it has been applied; ``remaining``: those that a person must see to.

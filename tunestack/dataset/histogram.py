@@ -9,9 +9,10 @@ import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
+
+import msgspec
 
 from tunestack.catalog.limits import Limits
 from tunestack.dataset.report import counted
@@ -48,8 +49,7 @@ class Mark(NamedTuple):
     y: float = 0
 
 
-@dataclass(frozen=True)
-class Chart:
+class Chart(msgspec.Struct, frozen=True):
     """A histogram of the lengths of one text in one part, ready to be drawn."""
 
     part: str

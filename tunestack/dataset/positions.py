@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+import msgspec
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)")
 
 
-@dataclass(frozen=True)
-class NotANumber:
+class NotANumber(msgspec.Struct, frozen=True):
     """NaN, Infinity or -Infinity: the standard library's parser takes them, JSON has none."""
 
     name: str
@@ -27,16 +27,17 @@ class DoubledKey(NamedTuple):
     first: int
 
 
-@dataclass
-class Positions:
+class Positions(msgspec.Struct):
     """A parsed line. All positions count characters from 0; the root's path is `$`."""
 
     value: Any = None
-    values: dict[str, int] = field(default_factory=dict)  # by path
-    keys: dict[str, int] = field(default_factory=dict)  # by the path of the key's value
-    doubled_keys: list[DoubledKey] = field(default_factory=list)
-    not_numbers: list[tuple[int, str, NotANumber]] = field(default_factory=list)
-    half_characters: list[tuple[int, str]] = field(default_factory=list)  # the escapes of lone surrogates
+    values: dict[str, int] = msgspec.field(default_factory=dict)  # by path
+    keys: dict[str, int] = msgspec.field(default_factory=dict)  # by the path of the key's value
+    doubled_keys: list[DoubledKey] = msgspec.field(default_factory=list)
+    not_numbers: list[tuple[int, str, NotANumber]] = msgspec.field(default_factory=list)
+    half_characters: list[tuple[int, str]] = msgspec.field(
+        default_factory=list
+    )  # the escapes of lone surrogates
 
 
 def member_path(path: str, key: str) -> str:

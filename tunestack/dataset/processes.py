@@ -9,7 +9,6 @@ reads the end of its connection and ends too.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -155,11 +154,11 @@ def _answer(connection: _Connection) -> Any:
 
 def serve(descriptor: int) -> None:
     """What a started process does: answer each piece with (error, result) until the connection ends."""
+    import signal
     from multiprocessing.connection import Connection
 
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # ^C is for the process that has the results; it ends this one
+    # ^C is for the process that has the results; it ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with Connection(descriptor) as connection, suppress(EOFError, BrokenPipeError, ConnectionResetError):
         function = connection.recv()
         while True:

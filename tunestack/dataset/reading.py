@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from tunestack.dataset.duplicates import PLAIN_ROWS
 from tunestack.dataset.findings import Finding
@@ -25,8 +26,7 @@ from tunestack.dataset.sources.source import (
 )
 
 
-@dataclass
-class Reading:
+class Reading(msgspec.Struct):
     """A source to be read by a plan; ``digests`` is None until it has been, or where it cannot be."""
 
     plan: ScanPlan

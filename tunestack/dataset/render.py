@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from tunestack.dataset.findings import Finding, quoted
 from tunestack.dataset.formats.format import Example, Turn
@@ -33,8 +35,7 @@ _COMPLETION = re.compile(r"\$\.completions\[(\d+)\]")
 _REFERENCE = re.compile(r"\$\.references(\[\d+\])?")
 
 
-@dataclass(frozen=True)
-class TemplateText:
+class TemplateText(msgspec.Struct, frozen=True):
     """A template's source and where it stands: ``line`` and ``column`` of its first character, 0 for a file."""
 
     source: str
@@ -47,8 +48,7 @@ class TemplateText:
         return PromptTemplate(self.source, self.file, columns, self.line, self.column)
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(msgspec.Struct, frozen=True):
     """How records of these columns become examples; picklable.
 
     ``prompt`` renders the only turn, or ``messages`` names the column whose turns are the conversation. Without

@@ -8,9 +8,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import accumulate, chain
 from typing import NamedTuple, TypeAlias
+
+import msgspec
 
 from tunestack.dataset import duplicates
 from tunestack.dataset.batches import Batch, located
@@ -28,8 +29,7 @@ OwnText: TypeAlias = Callable[[Batch, int], str]
 CODES = {True: "duplicate-row", False: "conflicting-rows"}
 
 
-@dataclass
-class Part:
+class Part(msgspec.Struct):
     """The sources of one part, read, with its rows over all of them."""
 
     readings: Sequence[Reading]
@@ -109,13 +109,12 @@ class Known(NamedTuple):
         return self.reading.scan.placed(located(self.batch.source, text, *place, defect))
 
 
-@dataclass
-class Repeats:
+class Repeats(msgspec.Struct):
     """``findings``: the first 1,000 of each code; ``counts``: all; ``dropped``: the rows a rule left out, by code."""
 
-    findings: list[Finding] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
+    findings: list[Finding] = msgspec.field(default_factory=list)
+    counts: Counter[str] = msgspec.field(default_factory=Counter)
+    dropped: Counter[str] = msgspec.field(default_factory=Counter)
 
 
 def repeated_rows(part: Part, drop: frozenset[str] = frozenset(), block_bytes: int | None = None) -> Repeats:

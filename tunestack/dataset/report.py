@@ -9,8 +9,10 @@ from __future__ import annotations
 import operator
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import asdict
 
 from tunestack.dataset.findings import CODES, MOST_SHOWN, Finding
 from tunestack.dataset.rules import Ledger
@@ -78,8 +80,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 }
 
 
-@dataclass
-class Report:
+class Report(msgspec.Struct):
     """All that is wrong with a dataset, and what it consists of.
 
     ``findings``: of each code the first 1,000 by place, sorted; ``counts``: all of them, by code. ``statistics``
@@ -88,13 +89,13 @@ class Report:
     ``limits`` are those that rows were held against.
     """
 
-    findings: list[Finding] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-    statistics: dict[str, Statistics] = field(default_factory=dict)
-    sources: list[SourceDigests] = field(default_factory=list)
+    findings: list[Finding] = msgspec.field(default_factory=list)
+    counts: Counter[str] = msgspec.field(default_factory=Counter)
+    statistics: dict[str, Statistics] = msgspec.field(default_factory=dict)
+    sources: list[SourceDigests] = msgspec.field(default_factory=list)
     ledger: Ledger | None = None  # None where no rules apply: finished files
-    tokens: dict[str, TokenTotal] = field(default_factory=dict)
-    checked: set[str] = field(default_factory=set)
+    tokens: dict[str, TokenTotal] = msgspec.field(default_factory=dict)
+    checked: set[str] = msgspec.field(default_factory=set)
     limits: Limits | None = None
 
     @classmethod
@@ -154,7 +155,7 @@ def json_report(report: Report | Iterable[Finding]) -> dict[str, Any]:
     """`{"findings": […], "counts": {code: n}, "total": n, "statistics": …}`; the same for the same dataset."""
     report = report if isinstance(report, Report) else Report.of(report)
     return {
-        "findings": [dict(vars(found)) for found in report.findings],  # asdict copies every text
+        "findings": [asdict(found) for found in report.findings],
         "counts": dict(sorted(report.counts.items())),
         "total": report.total,
         "statistics": {part: each.as_json() for part, each in sorted(report.statistics.items())},

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from tunestack.dataset.batches import Batch
 from tunestack.dataset.findings import quoted
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from tunestack.spec.allow_list import AllowList
 
 
-@dataclass(frozen=True)
-class PersonalDataCheck:
+class PersonalDataCheck(msgspec.Struct, frozen=True):
     """What to look for in texts, and what of it may stand there; picklable."""
 
     personal_data: bool = True

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 import weakref
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
+from io import BytesIO
+from typing import IO
 
 # Bytes of a column that stay in memory before it goes to a file; bytes that are read at once.
 _IN_MEMORY = 1 << 20
@@ -19,8 +20,7 @@ class Column:
     """Numbers of 64 bits that are only ever appended to and read in order."""
 
     def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed with the column
-        weakref.finalize(self, self._file.close)
+        self._file: IO[bytes] = BytesIO()
         self._length = 0
         self._near, self._near_start = array("Q"), 0
 
@@ -32,7 +32,20 @@ class Column:
         self._near = array("Q")
         self._file.seek(0, 2)
         self._file.write(numbers)
-        self._length += len(numbers) // WIDTH
+        before, self._length = self._length, self._length + len(numbers) // WIDTH
+        if before * WIDTH <= _IN_MEMORY < self._length * WIDTH:
+            self._to_disk()
+
+    def _to_disk(self) -> None:
+        # As tempfile.SpooledTemporaryFile does, whose module a small check has no time to import.
+        from tempfile import TemporaryFile
+
+        file = TemporaryFile()  # noqa: SIM115 - closed with the column
+        weakref.finalize(self, file.close)
+        self._file.seek(0)
+        for piece in iter(lambda: self._file.read(_PIECE), b""):
+            file.write(piece)
+        self._file = file
 
     def pieces(self) -> Iterator[array[int]]:
         """All numbers, some thousands at a time."""

@@ -10,9 +10,10 @@ import codecs
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple
+
+import msgspec
 
 from tunestack.dataset.findings import CODES
 
@@ -50,12 +51,11 @@ class Amended(NamedTuple):
     truncated: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True):
     """`rules` of dataset.yaml; picklable. Without any, every row is taken as it is or refused."""
 
     drop: frozenset[str] = frozenset()
-    truncate: Mapping[str, int] = field(default_factory=dict)  # characters of a column that are kept
+    truncate: Mapping[str, int] = msgspec.field(default_factory=dict)  # characters of a column that are kept
     repair: frozenset[str] = frozenset()
 
     @property
@@ -118,8 +118,7 @@ class LedgerUnbalanced(Exception):
     """Rows that came in are neither rows that went out nor rows that a rule dropped: a fault of the program."""
 
 
-@dataclass
-class Ledger:
+class Ledger(msgspec.Struct):
     """What became of every row of a dataset, held-out rows included: rows_in = rows_out + everything dropped.
 
     ``dropped``: rows by the code that dropped them (a row with several counts once, for the first in the order of
@@ -129,9 +128,9 @@ class Ledger:
 
     rows_in: int = 0
     rows_out: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    repaired: Counter[str] = field(default_factory=Counter)
-    truncated: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = msgspec.field(default_factory=Counter)
+    repaired: Counter[str] = msgspec.field(default_factory=Counter)
+    truncated: Counter[str] = msgspec.field(default_factory=Counter)
 
     def merge(self, other: Ledger) -> None:
         """Add another block's or file's counts to these."""

@@ -10,11 +10,13 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
 
 from tunestack.dataset.batches import Batch, FinishedLines, RenderedRecords, fault_finding
 from tunestack.dataset.findings import MOST_SHOWN, Finding
@@ -41,8 +43,7 @@ if TYPE_CHECKING:
 BATCH = 128
 
 
-@dataclass(frozen=True)
-class ScanPlan:
+class ScanPlan(msgspec.Struct, frozen=True, dict=True):
     """What to do with each record; picklable, sent once to each process.
 
     The texts are finished lines of ``format``, or, with ``recipe``, records that it renders to such lines. With
@@ -54,7 +55,7 @@ class ScanPlan:
     format: str
     recipe: Recipe | None = None
     columns: Mapping[str, str] | None = None
-    rules: Rules = field(default_factory=Rules)
+    rules: Rules = msgspec.field(default_factory=Rules)
     labels: tuple[str, ...] | None = None
     stratify: str | None = None  # the column whose texts are kept as the rows' strata
     instruction: bool = False  # whether the prompt must say more than the text
@@ -64,9 +65,6 @@ class ScanPlan:
     spool: Path | None = None
     quick: bool = False
     batch: int = BATCH
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     @cached_property
     def scanner(self) -> Scanner:
@@ -83,12 +81,11 @@ class Record(NamedTuple):
     column: int
 
 
-@dataclass
-class Found:
+class Found(msgspec.Struct):
     """``findings``: the first 1,000 of each code in the order of reading; ``counts``: all of them."""
 
-    findings: list[Finding] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
+    findings: list[Finding] = msgspec.field(default_factory=list)
+    counts: Counter[str] = msgspec.field(default_factory=Counter)
 
     def add(self, finding: Finding) -> None:
         """Count a finding, and keep it while there are few of its code."""
@@ -97,7 +94,6 @@ class Found:
             self.findings.append(finding)
 
 
-@dataclass
 class BlockReport(Found):
     """What one block gave. Lines and records count within the block, lines from 1, records from 0.
 
@@ -109,18 +105,18 @@ class BlockReport(Found):
     number: int = 0
     lines: int = 0
     records: int = 0
-    statistics: Statistics = field(default_factory=Statistics)
+    statistics: Statistics = msgspec.field(default_factory=Statistics)
     prompts: bytes = b""
     answers: bytes = b""
     subjects: bytes = b""  # of preferences: what is decided between
     numbers: bytes = b""
-    strata: list[str] = field(default_factory=list)
+    strata: list[str] = msgspec.field(default_factory=list)
     rows_in: int = 0
     tokens: TokenTally | None = None
-    allowed: set[int] = field(default_factory=set)  # the entries of the allow-list that were needed
-    repaired: Counter[str] = field(default_factory=Counter)
-    truncated: Counter[str] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
+    allowed: set[int] = msgspec.field(default_factory=set)  # the entries of the allow-list that were needed
+    repaired: Counter[str] = msgspec.field(default_factory=Counter)
+    truncated: Counter[str] = msgspec.field(default_factory=Counter)
+    dropped: Counter[str] = msgspec.field(default_factory=Counter)
 
 
 def scan_block(plan: ScanPlan, block: Block) -> BlockReport:
@@ -311,22 +307,21 @@ class Tally:
         report.numbers = self._numbers.tobytes()
 
 
-@dataclass(kw_only=True)
-class Scan(Found):
+class Scan(Found, kw_only=True):
     """The blocks of one source, folded in their order. Lines count from 1 in the source, records from 0."""
 
     source: Source
     rows: Rows  # of the part that the source belongs to
     lines: int = 0
     records: int = 0
-    statistics: Statistics = field(default_factory=Statistics)
-    repaired: Counter[str] = field(default_factory=Counter)
-    truncated: Counter[str] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
+    statistics: Statistics = msgspec.field(default_factory=Statistics)
+    repaired: Counter[str] = msgspec.field(default_factory=Counter)
+    truncated: Counter[str] = msgspec.field(default_factory=Counter)
+    dropped: Counter[str] = msgspec.field(default_factory=Counter)
     rows_in: int = 0
     tokens: TokenTally | None = None
-    allowed: set[int] = field(default_factory=set)
-    blocks: list[tuple[int, int]] = field(
+    allowed: set[int] = msgspec.field(default_factory=set)
+    blocks: list[tuple[int, int]] = msgspec.field(
         default_factory=list
     )  # of each: its first record, the line before it
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
+from msgspec.structs import asdict
 
 from tunestack.dataset.formats.format import Example
 from tunestack.dataset.render import Recipe, TemplateText
@@ -19,8 +21,7 @@ from tunestack.spec.errors import Problem, TunestackError
 VERSION = 1
 
 
-@dataclass(frozen=True)
-class ServingPrompt:
+class ServingPrompt(msgspec.Struct, frozen=True):
     """The part of a dataset's recipe that a prompt needs; ``where`` stands for it in messages."""
 
     recipe: Recipe

@@ -5,10 +5,11 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import compress
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from tunestack.dataset.findings import DatasetRefused, quoted
 from tunestack.dataset.prompts_shown import common_lines, own_part
@@ -18,8 +19,7 @@ _PROMPTS_SHOWN = 10
 _CHARACTERS_SHOWN = 90
 
 
-@dataclass
-class SplitOfDataset:
+class SplitOfDataset(msgspec.Struct):
     """``asked``: `split.validation`; ``strata``: rows to train on and to validate on, by stratum (unstratified: one).
 
     ``prompts``: those that are validated on, in the order of the records.
@@ -28,8 +28,8 @@ class SplitOfDataset:
     name: str
     asked: int
     stratify: str | None
-    strata: dict[str, tuple[int, int]] = field(default_factory=dict)
-    prompts: list[str] = field(default_factory=list)
+    strata: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
+    prompts: list[str] = msgspec.field(default_factory=list)
 
     @property
     def rows(self) -> tuple[int, int]:

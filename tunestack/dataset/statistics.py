@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 MOST_LABELS = 100
 
 
-@dataclass
-class Statistics:
+class Statistics(msgspec.Struct):
     """Counts over good rows; all integers, so that no order of adding changes them.
 
     ``lengths``: by the name of the text (`prompt`, `answer`), how many rows have it at how many characters.
@@ -21,8 +21,8 @@ class Statistics:
 
     rows: int = 0
     bytes: int = 0
-    lengths: dict[str, Counter[int]] = field(default_factory=dict)
-    labels: Counter[str] | None = field(default_factory=Counter)
+    lengths: dict[str, Counter[int]] = msgspec.field(default_factory=dict)
+    labels: Counter[str] | None = msgspec.field(default_factory=Counter)
 
     def merge(self, other: Statistics) -> None:
         """Add another block's counts to these."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from tunestack.spec.errors import Problem, TunestackError
 
@@ -22,8 +23,7 @@ _GROWS_MOST = "\ufdfa"
 _Counter = Callable[[Sequence[str]], list[int]]
 
 
-@dataclass(frozen=True)
-class TokenizerFile:
+class TokenizerFile(msgspec.Struct, frozen=True):
     """A tokenizer that counts; picklable, each process opens the file for itself.
 
     ``digest``: BLAKE3 of the file, 64 hexadecimal digits. ``tokens_per_byte``: a text of n bytes of UTF-8 has at

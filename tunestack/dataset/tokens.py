@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import math
 import sys
+from bisect import insort
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from heapq import heappush, heappushpop
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -204,8 +203,7 @@ class Sampled(NamedTuple):
     line: Any
 
 
-@dataclass
-class TokenTally:
+class TokenTally(msgspec.Struct):
     """What token totals are made of; merging is associative and commutative, and any cut into blocks gives the same.
 
     ``characters``, ``bytes``: of the prompts and answers of all rows, as the facts have them. ``exact``: tokens,
@@ -218,8 +216,8 @@ class TokenTally:
     bytes: int = 0
     exact: int = 0
     not_proved: int = 0
-    sample: dict[int, Sampled] = field(default_factory=dict)
-    _largest: list[int] = field(default_factory=list, repr=False, compare=False)  # heap of -key
+    sample: dict[int, Sampled] = msgspec.field(default_factory=dict)
+    _keys: list[int] = msgspec.field(default_factory=list)  # those of the sample, sorted
 
     def add(self, prompts: Sequence[str], answers: Sequence[str], lines: Sequence[Any]) -> None:
         """Add a batch: its facts, and the lines that they are of."""
@@ -255,21 +253,19 @@ class TokenTally:
 
         It only ever falls: no row that is in the sample in the end was ever passed over, so its count is whole.
         """
-        return -self._largest[0] if len(self._largest) == SAMPLE else _EVERY_KEY
+        return self._keys[-1] if len(self._keys) == SAMPLE else _EVERY_KEY
 
     def _take(self, key: int, sampled: Sampled) -> None:
         if (known := self.sample.get(key)) is not None:
             self.sample[key] = known._replace(rows=known.rows + sampled.rows)
             return
         self.sample[key] = sampled
-        if len(self._largest) < SAMPLE:
-            heappush(self._largest, -key)
-        else:
-            del self.sample[-heappushpop(self._largest, -key)]
+        insort(self._keys, key)
+        if len(self._keys) > SAMPLE:
+            del self.sample[self._keys.pop()]
 
 
-@dataclass(frozen=True)
-class TokenTotal:
+class TokenTotal(msgspec.Struct, frozen=True):
     """Tokens of a dataset, once through.
 
     ``low`` and ``high``: the 95 % interval of a sample (normal approximation), or for an estimate nothing and the

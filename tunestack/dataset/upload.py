@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from tunestack.dataset.digest import CompiledFile
 from tunestack.spec.errors import Problem, TunestackError
 
@@ -58,7 +60,7 @@ def upload_dataset(
             return file
         name = prefix + object_name(compiled.name, part, file.digest, file.path.suffix)
         blob = _uploaded(bucket, name, file)
-        return replace(file, uri=f"gs://{bucket_name}/{name}", generation=blob.generation)
+        return msgspec.structs.replace(file, uri=f"gs://{bucket_name}/{name}", generation=blob.generation)
 
     files = {part: uploaded(part, file) for part, file in compiled.files.items()}
     return replace(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -214,7 +213,7 @@ def _merged(found: Iterable[tuple[yaml.Mark, Problem]]) -> list[Problem]:
         if earlier is None:
             problems[identity] = problem
         elif problem.need not in earlier.need.split(" or "):
-            problems[identity] = replace(earlier, need=f"{earlier.need} or {problem.need}", fix="")
+            problems[identity] = earlier._replace(need=f"{earlier.need} or {problem.need}", fix="")
     return list(problems.values())
 
 

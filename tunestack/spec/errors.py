@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing that is wrong, with everything needed to mend it.
 
     ``where`` is ``file:line:column`` or a path or an address; ``have`` and ``need`` may be empty where the
@@ -55,7 +54,7 @@ class SeveralErrors(TunestackError):
         if prefix:
             self._told = self._told.replace(prefix, "")
         problems = [
-            replace(problem, where=problem.where.removeprefix(prefix))
+            problem._replace(where=problem.where.removeprefix(prefix))
             for error in errors
             for problem in error.problems
         ]

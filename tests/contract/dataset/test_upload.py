@@ -14,6 +14,7 @@ from typing import Any
 
 import google_crc32c
 import httpx
+import msgspec
 import pytest
 from blake3 import blake3
 from google.cloud import storage
@@ -90,7 +91,7 @@ def test_what_is_there_is_not_uploaded_again(
 def test_a_changed_part_goes_beside_the_old_one(bucket: storage.Bucket, compiled: CompiledDataset) -> None:
     first = upload_dataset(compiled, f"gs://{bucket.name}")
     assert compiled.validation is not None
-    changed = replace(compiled, train=replace(compiled.validation))
+    changed = replace(compiled, train=compiled.validation)
     second = upload_dataset(changed, f"gs://{bucket.name}")
     assert second.train.uri != first.train.uri
     assert second.validation == first.validation
@@ -107,7 +108,8 @@ def test_a_large_part_goes_up_in_pieces(
     compiled.train.path.write_bytes(content)
     crc32c = base64.b64encode(google_crc32c.value(content).to_bytes(4, "big")).decode()
     large = replace(
-        compiled, train=replace(compiled.train, digest=blake3(content).hexdigest(), crc32c=crc32c)
+        compiled,
+        train=msgspec.structs.replace(compiled.train, digest=blake3(content).hexdigest(), crc32c=crc32c),
     )
     uploaded = upload_dataset(large, f"gs://{bucket.name}")
     assert uploaded.train.uri is not None
@@ -153,7 +155,9 @@ def test_a_bucket_that_is_not_there_is_an_error_for_people(
 def test_what_lies_in_a_bucket_already_stays_there(
     emulator: str, bucket: storage.Bucket, compiled: CompiledDataset
 ) -> None:
-    existing = replace(compiled.train, path=None, uri="gs://elsewhere/train.jsonl", generation=7)
+    existing = msgspec.structs.replace(
+        compiled.train, path=None, uri="gs://elsewhere/train.jsonl", generation=7
+    )
     uploaded = upload_dataset(replace(compiled, train=existing), f"gs://{bucket.name}")
     assert uploaded.train == existing
     assert len(list(bucket.list_blobs())) == 2

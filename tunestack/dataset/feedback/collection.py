@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+
+import msgspec
 
 from tunestack.dataset.feedback.columns import Columns
 from tunestack.dataset.feedback.folder import dataset_name, refuse_foreign, write_folder
@@ -22,8 +23,7 @@ from tunestack.dataset.sources.source import Source
 from tunestack.spec.errors import Problem, TunestackError
 
 
-@dataclass(frozen=True)
-class CollectOptions:
+class CollectOptions(msgspec.Struct, frozen=True):
     """``columns``: our word (see `columns.NAMES`) to the log's field, where it is not told by its name.
 
     ``minimum_margin``: by how much two mean ratings must differ, in the unit of the ratings. ``pairs_per_prompt``:
@@ -31,15 +31,14 @@ class CollectOptions:
     dataset's, else the output folder's. ``validation``: how many of the pairs `dataset.yaml` sets aside.
     """
 
-    columns: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, str] = msgspec.field(default_factory=dict)
     minimum_margin: float = 0.0
     pairs_per_prompt: int = 8
     name: str | None = None
     validation: int = 0
 
 
-@dataclass(frozen=True)
-class VoteLedger:
+class VoteLedger(msgspec.Struct, frozen=True):
     """Where every record went: ``votes_in`` = ``votes_used`` + the sum of ``left_out`` (by reason)."""
 
     votes_in: int
@@ -47,8 +46,7 @@ class VoteLedger:
     left_out: Mapping[str, int]
 
 
-@dataclass(frozen=True)
-class Collected:
+class Collected(msgspec.Struct, frozen=True):
     """A collected dataset. ``listing``: every vote that is behind no pair, by reason and place."""
 
     output: Path

@@ -8,9 +8,10 @@ an export of a table of one's own mostly has.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import Any
+
+import msgspec
 
 from tunestack.dataset.positions import member_path
 from tunestack.spec.errors import Problem, TunestackError
@@ -61,8 +62,7 @@ _NEED = (
 )
 
 
-@dataclass(frozen=True)
-class Columns:
+class Columns(msgspec.Struct, frozen=True, dict=True):
     """What a log's fields are. ``kind``: `ratings`, `comparisons` or `chosen` (with `rejected`).
 
     ``fields``: by our word the log's field, or a dotted way to a nested one. ``passed_over``: other fields that

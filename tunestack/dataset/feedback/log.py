@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
@@ -33,18 +32,17 @@ class _Record(NamedTuple):
     text: bytes
 
 
-@dataclass
-class ReadLog:
+class ReadLog(msgspec.Struct):
     """What one log holds. ``thumbs`` and ``numbers``: the lines of the ratings of either kind."""
 
     name: str
     columns: Columns | None = None
     records: int = 0
-    votes: list[Vote] = field(default_factory=list)
-    left_out: list[LeftOutVote] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    thumbs: list[int] = field(default_factory=list)
-    numbers: list[int] = field(default_factory=list)
+    votes: list[Vote] = msgspec.field(default_factory=list)
+    left_out: list[LeftOutVote] = msgspec.field(default_factory=list)
+    findings: list[Finding] = msgspec.field(default_factory=list)
+    thumbs: list[int] = msgspec.field(default_factory=list)
+    numbers: list[int] = msgspec.field(default_factory=list)
 
 
 def read_log(source: Source, name: str, given: Mapping[str, str]) -> ReadLog:

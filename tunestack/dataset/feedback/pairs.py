@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple
+
+import msgspec
 
 from tunestack.dataset.feedback.votes import Prompt, Vote
 
@@ -42,8 +43,7 @@ class LeftOutVote(NamedTuple):
     reference: str
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(msgspec.Struct, frozen=True):
     """Two answers to one prompt, and which is preferred.
 
     ``scores`` belong to the candidates: their mean ratings, or how many voters preferred each.
@@ -64,12 +64,11 @@ class Pair:
         return self.evidence == "comparisons" and min(self.scores) > 0
 
 
-@dataclass
-class Pairing:
+class Pairing(msgspec.Struct):
     """What came of all votes. ``pairs_over_limit``: pairs of ratings and comparisons that were not taken."""
 
-    pairs: list[Pair] = field(default_factory=list)
-    left_out: list[LeftOutVote] = field(default_factory=list)
+    pairs: list[Pair] = msgspec.field(default_factory=list)
+    left_out: list[LeftOutVote] = msgspec.field(default_factory=list)
     used: int = 0
     pairs_over_limit: int = 0
     prompts: int = 0

@@ -11,11 +11,12 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any, NamedTuple
+
+import msgspec
 
 from tunestack.dataset.feedback.columns import Columns, value_at
 from tunestack.dataset.findings import quoted
@@ -29,8 +30,7 @@ class Prompt(NamedTuple):
     context: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Vote:
+class Vote(msgspec.Struct, frozen=True):
     """A vote as it was cast. One answer and its rating, or two answers and which is preferred (None: neither).
 
     ``reference`` leads back to the log's record: its id, else `log:line`. ``user`` serves only to tell whose votes

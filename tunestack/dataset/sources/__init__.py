@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from tunestack.dataset.sources.content import Content, LocalFile
 from tunestack.dataset.sources.detection import HEAD_BYTES, kind_of, packing_of
@@ -99,8 +100,7 @@ def open_existing(address: str, *, storage: Client | None = None) -> Source:
     )
 
 
-@dataclass(frozen=True)
-class Broken:
+class Broken(msgspec.Struct, frozen=True):
     """A source of which nothing can be read, and why."""
 
     name: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from tunestack.dataset.sources.content import Content, fault_of
 from tunestack.dataset.sources.detection import Packing
@@ -22,8 +23,7 @@ _BUFFER_BYTES = 256 << 10
 _PIECE_BYTES = 512
 
 
-@dataclass(frozen=True)
-class Compressed:
+class Compressed(msgspec.Struct, frozen=True):
     """Another content, unpacked. Several members or frames one after the other are one stream."""
 
     content: Content

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from tunestack.dataset.sources.source import SourceDigests, SourceFault
 
@@ -42,8 +43,7 @@ def fault_of(stream: io.BufferedReader) -> SourceFault | None:
     return fault
 
 
-@dataclass(frozen=True)
-class LocalFile:
+class LocalFile(msgspec.Struct, frozen=True):
     """A file on this machine; ``address`` is how it was given."""
 
     path: Path

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import PurePosixPath
 from typing import Literal
+
+import msgspec
 
 from tunestack.dataset.sources.source import SourceFault
 
@@ -65,7 +66,7 @@ def _whole_first_line(start: bytes) -> bool:
     if not rest.strip():
         return False
     try:
-        json.loads(first)
-    except (ValueError, RecursionError):
+        msgspec.json.decode(first)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from io import BufferedReader, BytesIO
 from itertools import islice
+
+import msgspec
 
 from tunestack.dataset.sources.content import Content, LocalFile, fault_of
 from tunestack.dataset.sources.detection import refuse_other_than_json
@@ -17,8 +18,7 @@ MOST_LINE_BYTES = 64 << 20
 _PEEK_BYTES = 64 << 10
 
 
-@dataclass(frozen=True)
-class JsonLines:
+class JsonLines(msgspec.Struct, frozen=True):
     """Lines as they are, with their ends, blank ones too."""
 
     content: Content

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import msgspec
 
@@ -22,7 +21,6 @@ _SPACE = re.compile(rb"[ \t\r\n]*")
 _SPACE_AND_COMMA = re.compile(rb"[ \t\r\n,]*")
 
 
-@dataclass(frozen=True)
 class JsonList(Sequential):
     """One list; what its elements are is not looked at here."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +21,6 @@ from tunestack.spec.errors import Problem, TunestackError
 _BATCH_ROWS = 1_024
 
 
-@dataclass(frozen=True)
 class Parquet(Sequential):
     """Rows for records, numbered from 1 in place of lines, columns by their number from 1.
 

@@ -6,7 +6,6 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from tunestack.dataset.sources.content import Content
@@ -24,11 +23,11 @@ class Record(NamedTuple):
     column: int = 1
 
 
-@dataclass(frozen=True)
 class Sequential(ABC):
     """A source whose records are known only by reading on from the first byte."""
 
-    content: Content
+    def __init__(self, content: Content) -> None:
+        self.content = content
 
     @property
     def name(self) -> str:

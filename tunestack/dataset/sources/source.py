@@ -7,8 +7,9 @@ comes out is one JSON text a record, so that one reader and one explanation serv
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 # Bytes of a file that are one piece of work. Measured: smaller blocks cost in set-up, larger ones in memory.
 BLOCK_BYTES = 16 << 20
@@ -16,8 +17,7 @@ BLOCK_BYTES = 16 << 20
 ONE_PROCESS_BYTES = 32 << 20
 
 
-@dataclass(frozen=True)
-class Chunk:
+class Chunk(msgspec.Struct, frozen=True):
     """Consecutive records of one source.
 
     ``texts``: the JSON text of each record as bytes, with its line end where it has one (blank lines are there
@@ -33,8 +33,7 @@ class Chunk:
     faults: Sequence[SourceFault] = ()
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(msgspec.Struct, frozen=True):
     """A piece of work that any process can do: the records that begin in bytes [start, end) of the source.
 
     ``number`` counts from 0 in the order of reading. Lines in what a block yields count from 1 within the block;
@@ -85,8 +84,7 @@ class Source(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class SourceDigests:
+class SourceDigests(msgspec.Struct, frozen=True):
     """``blake3`` 64 hexadecimal digits; ``crc32c`` base64 as Cloud Storage gives it; ``generation`` of an object.
 
     ``name`` is the path or address as it was given, without the folder it is relative to.

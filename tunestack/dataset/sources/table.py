@@ -8,7 +8,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
@@ -31,13 +30,15 @@ _NUMBERS = {
 _string = json.encoder.encode_basestring
 
 
-@dataclass(frozen=True)
 class Table(Sequential):
     """Rows under a header. ``columns``: types by name, or None where every cell is text."""
 
-    delimiter: Literal[",", "\t"] = ","
-    columns: Mapping[str, str] | None = None
-    _cursor: _Cursor | None = field(default=None, init=False, repr=False, compare=False)
+    def __init__(
+        self, content: Content, delimiter: Literal[",", "\t"] = ",", columns: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(content)
+        self.delimiter, self.columns = delimiter, columns
+        self._cursor: _Cursor | None = None
 
     @property
     def translated(self) -> bool:
@@ -51,12 +52,11 @@ class Table(Sequential):
         """
         cursor = self._cursor
         if cursor is None or cursor.line > line:
-            cursor = _Cursor(self)
-            object.__setattr__(self, "_cursor", cursor)
+            cursor = self._cursor = _Cursor(self)
         return cursor.column(line, path)
 
     def __getstate__(self) -> dict[str, object]:
-        return self.__dict__ | {"_cursor": None}
+        return vars(self) | {"_cursor": None}
 
     def records(self) -> Iterator[Record | SourceFault]:
         """The rows under the header; those that are no rows as faults."""
@@ -90,8 +90,7 @@ class Table(Sequential):
                 yield Record(text.encode("utf-8", "surrogateescape"), row.line)
 
 
-@dataclass
-class Row:
+class Row(msgspec.Struct):
     """A row as it stands in the file from ``line`` on; ``fault`` where it is none."""
 
     text: str
