@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import tempfile
+import uuid
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +93,10 @@ class Contents:
         writer.path.replace(target)
         _flush_folder(target.parent)
         return content
+
+    def aside(self) -> Path:
+        """A path for a file that something else writes, for `put` or to be thrown away by the next start."""
+        return self._aside / uuid.uuid4().hex
 
     def put(self, pieces: Iterable[bytes]) -> Content:
         writer = self.writer()

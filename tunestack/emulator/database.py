@@ -84,7 +84,18 @@ CREATE TABLE point (
     PRIMARY KEY (series, step)
 ) WITHOUT ROWID;
 """
-VERSIONS = (_FIRST, _SUBMISSIONS, _MODEL_VERSIONS, _EDGES_AND_POINTS)
+_BIGQUERY = """
+CREATE TABLE bigquery_segment (
+    table_name TEXT NOT NULL,
+    sequence INTEGER NOT NULL,      -- order of the rows
+    digest TEXT NOT NULL,           -- of the Parquet file, in bigquery/
+    row_count INTEGER NOT NULL,
+    sizes BLOB NOT NULL,            -- logical bytes by column
+    PRIMARY KEY (table_name, sequence)
+) WITHOUT ROWID;
+CREATE INDEX segment_of_digest ON bigquery_segment (digest);
+"""
+VERSIONS = (_FIRST, _SUBMISSIONS, _MODEL_VERSIONS, _EDGES_AND_POINTS, _BIGQUERY)
 """What each version added to the one before: a new file runs through all, an older one through the rest."""
 SCHEMA_VERSION = len(VERSIONS)
 _REQUESTS_KEPT = 50_000
