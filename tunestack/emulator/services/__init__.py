@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 
 SERVICES = (
+    "billing_budgets",
+    "cloud_billing",
     "cloud_kms",
     "cloud_kms_encryption",
     "cloud_kms_versions",
