@@ -2,14 +2,15 @@
 
 Parsed by recursive descent; no maintained Python parser of AIP-160 was found. Comparisons of strings and
 timestamps are by text (RFC 3339 in UTC sorts as text), of numbers by value. ``*`` in a value of ``=`` or ``:``
-matches any text, and ``field:*`` asks whether the field is there.
+matches any text, and ``field:*`` asks whether the field is there. A part of a path may be quoted
+(``metadata."field:1".number_value``), and a service may know functions (``in_context("…")``).
 """
 
 from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tunestack.emulator.errors import invalid
@@ -17,13 +18,21 @@ from tunestack.emulator.schema import camel
 
 Json = dict[str, Any]
 Predicate = Callable[[Json], bool]
+Functions = Mapping[str, Callable[[str], Predicate]]
+"""What a word with an argument in brackets means."""
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<quoted>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<operator><=|>=|!=|[=<>:()])|(?P<word>[^\s"'=<>!:()]+))"""
 )
+# How the value of a google.protobuf.Struct is named in a path: ``metadata.loss.number_value < 2``.
+_STRUCT_VALUES: dict[str, tuple[type, ...]] = {
+    "number_value": (int, float),
+    "string_value": (str,),
+    "bool_value": (bool,),
+}
 
 
-def parse(text: str) -> Predicate:
+def parse(text: str, functions: Functions | None = None) -> Predicate:
     """A predicate on rows. Raises 400 INVALID_ARGUMENT on what is not a filter."""
     if not text.strip():
         return lambda row: True
@@ -39,7 +48,7 @@ def parse(text: str) -> Predicate:
             token = re.sub(r"\\(.)", r"\1", token[1:-1])
         tokens.append((kind, token))
         position = found.end()
-    parser = _Parser(tokens, text)
+    parser = _Parser(tokens, text, functions or {})
     predicate = parser.expression()
     if parser.tokens:
         raise parser.error()
@@ -47,9 +56,10 @@ def parse(text: str) -> Predicate:
 
 
 class _Parser:
-    def __init__(self, tokens: list[tuple[str, str]], text: str) -> None:
+    def __init__(self, tokens: list[tuple[str, str]], text: str, functions: Functions) -> None:
         self.tokens = tokens
         self.text = text
+        self.functions = functions
 
     def error(self) -> Exception:
         return invalid(f'Invalid filter: "{self.text}"')
@@ -98,21 +108,51 @@ class _Parser:
 
     def _comparison(self) -> Predicate:
         kind, path = self._take()
+        if kind != "word":
+            raise self.error()
+        if path in self.functions and self._peek() == ("operator", "("):
+            self._take()
+            argument = self._value()
+            if self._take() != ("operator", ")"):
+                raise self.error()
+            return self.functions[path](argument)
+        parts = self._path(path)
         operator_kind, operator = self._take()
-        if kind != "word" or operator_kind != "operator" or operator in "()":
+        if operator_kind != "operator" or operator in "()":
             raise self.error()
-        value_kind, value = self._take()
-        if value_kind == "operator":
+        value = self._value()
+        return lambda row: _compare(_field(row, parts), operator, value)
+
+    def _path(self, start: str) -> list[str]:
+        """``metadata."field:1".number_value``, whose quoted parts are tokens of their own."""
+        parts = start.split(".")
+        while parts[-1] == "" and self._peek()[0] == "quoted":
+            parts[-1] = self._take()[1]
+            if self._peek()[0] == "word" and self._peek()[1].startswith("."):
+                parts += self._take()[1][1:].split(".")
+        return parts
+
+    def _value(self) -> str:
+        kind, value = self._take()
+        if kind == "operator":
             raise self.error()
-        return lambda row: _compare(_field(row, path), operator, value)
+        return value
 
 
-def _field(row: Json, path: str) -> Any:
-    head, _, rest = path.partition(".")
-    value: Any = row.get(camel(head))
-    if rest and isinstance(value, dict):
+def _field(row: Json, parts: list[str]) -> Any:
+    value: Any = row.get(camel(parts[0]))
+    rest = parts[1:]
+    while rest and isinstance(value, dict):
         # A label's key may hold dots and underscores: the rest is one key where it is one.
-        return value[rest] if rest in value else _field(value, rest)
+        whole, head = ".".join(rest), rest[0]
+        if whole in value:
+            return value[whole]
+        value, rest = value.get(head, value.get(camel(head))), rest[1:]
+    if len(rest) == 1 and rest[0] in _STRUCT_VALUES:
+        fits = isinstance(value, _STRUCT_VALUES[rest[0]]) and (
+            isinstance(value, bool) is (rest[0] == "bool_value")
+        )
+        return value if fits else None
     return None if rest else value
 
 

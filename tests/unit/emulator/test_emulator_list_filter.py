@@ -15,6 +15,7 @@ ROW = {
     "count": 3,
     "done": True,
     "aliases": ["default", "prod"],
+    "metadata": {"loss": 0.5, "field:1": "x", "field_2": True, "deep": {"er": 1}},
 }
 
 
@@ -44,6 +45,13 @@ ROW = {
         ("count<3", False),
         ("aliases:prod", True),
         (r'display_name="a \"quoted\" name"', False),
+        ("metadata.loss.number_value<1", True),
+        ("metadata.loss.string_value:*", False),
+        ('metadata."field:1".string_value="x"', True),
+        ('metadata."field:1"="y"', False),
+        ("metadata.field_2.bool_value=true", True),
+        ("metadata.field_2.number_value=1", False),
+        ("metadata.deep.er=1 AND metadata.deep.none.er:*", False),
     ],
 )
 def test_a_filter_holds_or_not(text, holds):
@@ -60,3 +68,12 @@ def test_what_is_no_filter_is_refused(text):
 def test_a_number_is_not_compared_with_a_word():
     with pytest.raises(ApiError):
         parse("count>many")(ROW)
+
+
+def test_a_service_may_know_functions():
+    functions = {"in_context": lambda name: lambda row: row["displayName"] == name}
+    assert parse('in_context("my job") AND count=3', functions)(ROW)
+    assert not parse('NOT in_context("my job")', functions)(ROW)
+    for text in ('in_context("a", "b")', "in_context(", 'in_circle("a")'):
+        with pytest.raises(ApiError):
+            parse(text, functions)(ROW)
