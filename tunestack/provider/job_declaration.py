@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar, Generic, TypeVar
 
 from tunestack.provider.inputs import check_inputs
@@ -59,8 +59,8 @@ class JobDeclaration(Resource, Generic[InputsT, JobT]):
         """Problems that no property has alone; ``inputs`` in the clear, with unknown values in them."""
         return ()
 
-    def job_id(self, spec: InputsT, hash_: str) -> str | None:
-        """An id for a new job, where the collection takes one."""
+    def job_id(self, hash_: str, known: Collection[str]) -> str | None:
+        """An id for a new job, where the collection takes one; ``known``: names of the jobs of this spec so far."""
         return None
 
     def version(self, spec: InputsT) -> str | None:

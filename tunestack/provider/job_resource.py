@@ -51,6 +51,9 @@ class JobResource(JobDeclaration[InputsT, JobT]):
         self._keepers: defaultdict[str, set[str]] = defaultdict(set)
         # Two resources of one spec, created at once, would each find nothing to adopt.
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        # Spec hashes of what this update submitted. An engine configures a provider once an operation, and with it
+        # begins a new one of these; so a retry that was asked for is one submission, however many ask for it.
+        self._submitted: set[str] = set()
 
     def seen(self, id_: str, urn: str, *, kept: bool) -> None:
         """Remembers which objects this update keeps: a renamed or forcibly replaced resource adopts the same job."""
@@ -73,7 +76,7 @@ class JobResource(JobDeclaration[InputsT, JobT]):
             adopted = job is not None
             if job is None:
                 known = {other.name for other in others}
-                submission = self._submission(spec, hash_, self.job_id(spec, hash_))
+                submission = self._submission(spec, hash_, self.job_id(hash_, known))
                 job = await self._submit(call, inputs, submission, left=False, known=known)
         self.seen(job.name, call.urn, kept=True)
         outputs = await self._settle(call, job, inputs, spec, adopted=adopted, id_=job.name)
@@ -91,7 +94,8 @@ class JobResource(JobDeclaration[InputsT, JobT]):
             done = job.rule.outcome is Outcome.SUCCESS
             if done and job.model and await model_exists(self.session.vertex, job.model):
                 models.add(job.model)
-        choice = choose(jobs, models, retry_failed=spec.retry_failed)
+        retry = spec.retry_failed if hash_ not in self._submitted else False
+        choice = choose(jobs, models, retry_failed=retry)
         if choice.job is not None:
             others = ", ".join(resource_id(job.name) for job in choice.others)
             left = f"; left as they are: {others}" if others else ""
@@ -131,8 +135,11 @@ class JobResource(JobDeclaration[InputsT, JobT]):
             return dict(newest.json) if newest is not None else None
 
         try:
-            return self.view(await submit(self.session, call, submission, find, left=left))
+            job = self.view(await submit(self.session, call, submission, find, left=left))
+            self._submitted.add(submission.spec_hash)
+            return job
         except AnswerLost as lost:
+            self._submitted.add(submission.spec_hash)
             name = submission.name
             how = "its id" if submission.job_id else "its label"
             reason = (

@@ -94,17 +94,17 @@ async def submit(
 
 
 async def _submit_under_our_name(session: Session, call: Call, submission: Submission, *, left: bool) -> Json:
-    """The id makes a repetition harmless: a second one is refused by Vertex AI as a conflict."""
+    """The id makes a repetition harmless: a second one is refused by Vertex AI as a conflict.
+
+    That is so of another sender's too, whose request arrived while we looked: the id says that it is the same run.
+    """
     last: GoogleError | None = None
     for attempt in range(SUBMISSION_ATTEMPTS):
         try:
             try:
                 return await _send(session, submission)
-            except Conflict:
-                job = await session.vertex.get_job(submission.collection, submission.name)
-                if not left or not carries(job, submission.spec_hash):
-                    raise
-                return job
+            except Conflict as error:
+                last = error
             except NotSent as error:
                 if not left:
                     raise
@@ -112,11 +112,15 @@ async def _submit_under_our_name(session: Session, call: Call, submission: Submi
             except ServiceFault as error:
                 left, last = True, error
             try:
-                return await session.vertex.get_job(submission.collection, submission.name)
+                job = await session.vertex.get_job(submission.collection, submission.name)
             except NotFound:
                 pass  # it surely does not exist: send it again under the same id
+            else:
+                if not carries(job, submission.spec_hash):
+                    raise _taken(submission, "is not a run of this spec")
+                return job
         except ServiceFault as error:
-            if not left:
+            if not left and not isinstance(last, Conflict):
                 raise
             last = error
         except GoogleError as error:
@@ -128,7 +132,15 @@ async def _submit_under_our_name(session: Session, call: Call, submission: Submi
             break
         await call.log.status("the answer to the submission was lost, looking for the job")
         await session.pause(backoff(attempt, session.timing, first=1.0), call.cancelled)
+    if isinstance(last, Conflict) and not left:
+        raise _taken(submission, "cannot be read, as of a job that was deleted")
     raise AnswerLost(submission, last)
+
+
+def _taken(submission: Submission, why: str) -> Conflict:
+    return Conflict(
+        409, "ALREADY_EXISTS", f"{submission.name} exists and {why}; forceNew trains under another name"
+    )
 
 
 async def _submit_for_a_name(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime
+import itertools
+from collections.abc import Collection
 from typing import Any, ClassVar
 
 from tunestack.provider.inputs import known_fields
@@ -13,6 +13,7 @@ from tunestack.provider.job_inputs import JobInputs
 from tunestack.provider.job_resource import JobResource
 from tunestack.provider.pipeline_job_inputs import PIPELINE_JOB_IDENTITY, PipelineJobInputs
 from tunestack.provider.values import Properties
+from tunestack.vertex.client import resource_id
 from tunestack.vertex.pipeline_job import PipelineJob
 
 _RUNTIME = ("gcsOutputDirectory", "parameterValues", "failurePolicy", "inputArtifacts")
@@ -28,10 +29,9 @@ class PipelineJobResource(JobResource[PipelineJobInputs, PipelineJob]):
     inputs_model = PipelineJobInputs
     view = PipelineJob
 
-    def job_id(self, spec: PipelineJobInputs, hash_: str) -> str:
+    def job_id(self, hash_: str, known: Collection[str]) -> str:
         """See ``new_job_id``."""
-        timing = self.session.timing
-        return new_job_id(spec.display_name, hash_, timing.wall(), timing.chance())
+        return new_job_id(hash_, {resource_id(name) for name in known})
 
     def request_body(self, spec: PipelineJobInputs) -> dict[str, Any]:
         """A run of the template."""
@@ -53,13 +53,12 @@ class PipelineJobResource(JobResource[PipelineJobInputs, PipelineJob]):
         return {"tuning": job.tuning or None}
 
 
-def new_job_id(display_name: str, hash_: str, wall: float, chance: float) -> str:
-    """A pipeline job id that tells what it is: slug, spec hash, UTC time, four digits of chance.
+def new_job_id(hash_: str, taken: Collection[str]) -> str:
+    """The pipeline job id of the next run of a spec: its hash, and the number of its runs so far.
 
+    Whoever submits the same run gives it the same id, so one of two creates is refused as a conflict: also one that
+    was under way when its sender was killed and arrives after the next `up` has looked for it in vain.
     Source of the form: ``^[a-z][-a-z0-9]{0,127}$`` (google-cloud-aiplatform, ``_VALID_NAME_PATTERN``).
     """
-    slug = re.sub(r"[^a-z0-9]+", "-", display_name.lower()).strip("-")
-    if not slug or not slug[0].isalpha():
-        slug = f"job-{slug}".strip("-")
-    moment = datetime.fromtimestamp(wall, UTC).strftime("%Y%m%d%H%M%S")
-    return f"{slug[:90].rstrip('-')}-{hash_[:8]}-{moment}-{int(chance * 0x10000):04x}"
+    numbers = itertools.count(len(taken))  # of some the record was deleted, others have ids of an older form
+    return next(id_ for id_ in (f"tunestack-{hash_}-{number}" for number in numbers) if id_ not in taken)

@@ -47,6 +47,14 @@ NOTES = """## What is not in the table
   (`tunestack.provider.job_submission.LookUp`; on loopback two lists after 2 s). Only then is anything
   sent again. Where nobody can say, the resource gets the id `…/unconfirmed-<spec hash>` and the next `up`
   goes on looking.
+- A create that was under way when its sender was killed may arrive after the next `up` has looked for its
+  job. A pipeline job's id is its spec hash and the number of its runs so far, so the second create is
+  refused as a conflict, and that job is adopted. For tuning and custom jobs a second submission cannot be
+  excluded there: it takes a request that is carried out later than a whole new engine, program and
+  provider took to start and list the jobs. Both then carry the label, and a create that adopts one of them
+  names the other ("left as they are").
+- One retry that is asked for is one submission of a spec in an update, however many resources have that
+  spec: if it ends red too, all of them are red until the next `up`.
 - Under `--target` and `--replace` the engine does not tell a provider why it is called: a forced
   replacement adopts the same job.
 """

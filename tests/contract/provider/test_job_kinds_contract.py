@@ -325,7 +325,14 @@ async def test_what_did_not_succeed_is_red_until_asked(
     ],
 )
 async def test_only_the_causes_that_are_listed_are_retried(
-    engine: Any, vertex: Any, kind: Kind, state: str, code: int | None, causes: list[str], retried: bool
+    engine: Any,
+    new_engine: Any,
+    vertex: Any,
+    kind: Kind,
+    state: str,
+    code: int | None,
+    causes: list[str],
+    retried: bool,
 ) -> None:
     vertex.states = ["RUNNING", state]
     vertex.error = {"code": code, "message": "it broke"} if code is not None else None
@@ -334,12 +341,51 @@ async def test_only_the_causes_that_are_listed_are_retried(
     _, replaces = await engine.diff(kind.token, failure.id, failure.outputs, inputs, inputs)
     assert replaces is retried
     vertex.states = ["SUCCEEDED"]
+    next_up = await another(new_engine, vertex)
     if retried:
-        _, outputs = await engine.create(kind.token, inputs)
+        _, outputs = await next_up.create(kind.token, inputs)
         assert outputs["state"] == "SUCCEEDED"
     else:
-        await failure_of(engine, engine.create(kind.token, inputs))
+        await failure_of(next_up, next_up.create(kind.token, inputs))
     assert creations(vertex) == 1 + retried
+
+
+@every_kind
+async def test_a_retry_that_two_resources_ask_for_is_one_submission_an_update(
+    engine: Any, new_engine: Any, vertex: Any, kind: Kind
+) -> None:
+    vertex.states = ["RUNNING", "FAILED"]
+    inputs = await declared(engine, kind, retryFailed=True)
+    first = await failure_of(engine, engine.create(kind.token, inputs, name="one"))
+    # It looks once the retry of the other has ended red; and what this update submitted is not retried in it.
+    second = await failure_of(engine, engine.create(kind.token, inputs, name="two"))
+    assert (first.id, first.reasons) == (second.id, second.reasons)
+    assert creations(vertex) == 1
+    for number in (2, 3):
+        update = await another(new_engine, vertex)
+        ends = [
+            await failure_of(update, update.create(kind.token, inputs, name=name)) for name in ("one", "two")
+        ]
+        assert ends[0].id == ends[1].id != first.id
+        assert creations(vertex) == number
+
+
+async def test_a_create_that_arrives_after_the_look_for_it_is_the_same_job(engine: Any, vertex: Any) -> None:
+    inputs = await declared(engine, PIPELINE)
+    spec_hash = await hash_of(engine, PIPELINE)
+    late = f"tunestack-{spec_hash}-0"
+
+    def arrives(method: str, path: str, after: bool) -> None:
+        if method == "GET" and path.endswith("/pipelineJobs") and after:
+            vertex.faults.remove(arrives)
+            vertex.add_job(
+                late, "RUNNING", spec_hash, "2026-01-01T00:00:00Z", states=["RUNNING", "SUCCEEDED"]
+            )
+
+    vertex.faults.append(arrives)
+    id_, outputs = await engine.create(PIPELINE.token, inputs)
+    assert vertex.faults == []
+    assert (id_.rsplit("/", 1)[1], outputs["state"], len(vertex.jobs)) == (late, "SUCCEEDED", 1)
 
 
 @every_kind

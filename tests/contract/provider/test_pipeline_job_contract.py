@@ -41,7 +41,7 @@ async def test_a_job_is_submitted_followed_and_its_model_named(engine: Any, vert
     assert inputs["project"] == "acme"
     assert inputs["deletionPolicy"] == "ABANDON"
     id_, outputs = await engine.create(JOB, inputs)
-    assert id_.startswith("projects/acme/locations/us-central1/pipelineJobs/sarcasm-classification-")
+    assert id_ == f"projects/acme/locations/us-central1/pipelineJobs/tunestack-{outputs['specHash']}-0"
     assert outputs["state"] == "SUCCEEDED"
     assert outputs["model"].endswith("@1")
     assert "/endpoints/" in outputs["endpoint"]

@@ -229,15 +229,10 @@ class World:
                     await asyncio.to_thread(gone_within, pid, 5.0)  # the answer comes too late for it
 
     def _note_what_is_asked(self, program: Program) -> None:
-        """A resource that left the program is deleted, and one whose job failed may be asked to retry."""
-        kept = {item.spec_hash for item in program if item.is_job}
-        for item in self.program:
-            if item.is_job and item.spec_hash not in kept:
-                self.asked[item.spec_hash] += 1
-        red = Counter(job.spec_hash for job in self.cloud.jobs(self.project) if is_red(job))
-        for item in program:
-            if item.retry_failed and red[item.spec_hash]:
-                self.asked[item.spec_hash] += 1
+        """A resource that left the program is deleted; a retry that was asked for is one submission in this run."""
+        declared = {item.spec_hash for item in program if item.is_job}
+        left = {item.spec_hash for item in self.program if item.is_job} - declared
+        self.asked.update(left | {item.spec_hash for item in program if item.retry_failed})
 
     # -- what is there --
 
@@ -324,6 +319,10 @@ class World:
     def check_deeds(self, program: Program) -> None:
         declared = {item.spec_hash: item for item in program if item.is_job}
         retried = {item.spec_hash for item in program if item.retry_failed}
+        submitted = Counter(deed.job.spec_hash for deed in self.cloud.deeds if deed.verb == "submit")
+        for hash_, count in submitted.items():
+            if count > 1:
+                self.broken(f"{hash_} was submitted {count} times in one run")
         for deed in self.cloud.deeds:
             job = deed.job
             if not job.spec_hash:
@@ -364,19 +363,11 @@ class World:
             self.broken(f"green, and these have not succeeded: {undone}")
         if status == 0:
             self.check_told(run.program)
-        if not disturbed and status != 0 and not undone and not self.told_red(run.program):
+        if not disturbed and status != 0 and not undone:
             self.broken(f"`up` ended {status}, and all that is declared succeeded")
         struck = {-strike.signal for strike in run.strikes if strike.target == "engine"}
         if status not in {0, 1} | ({8} if disturbed else set()) | struck:
             self.broken(f"`up` ended {status}")
-
-    def told_red(self, program: Program) -> bool:
-        """Whether the state says of a declared job that its own run ended red.
-
-        Of two resources of one spec that were both asked to run again, one may fail and the other succeed.
-        """
-        told = {item["urn"].rsplit("::", 1)[1]: item for item in self.held() if not item.get("delete")}
-        return any(item.is_job and told.get(item.name, {}).get("initErrors") for item in program)
 
     def check_told(self, program: Program) -> None:
         """After a green run the state says of each job declared that it succeeded."""

@@ -164,8 +164,17 @@ def test_the_newest_red_end_decides_whether_its_cause_is_retried() -> None:
     assert choose(jobs[:1], (), retry_failed=["preemption"]).job is jobs[0]
 
 
-@given(st.text(max_size=200), st.integers(0, 2**33), st.floats(0, 1, exclude_max=True))
-def test_any_display_name_gives_an_id_that_vertex_takes(name: str, wall: int, chance: float) -> None:
-    job_id = new_job_id(name, "0123456789abcdef0123456789abcdef", wall, chance)
+@given(st.sets(st.integers(0, 9)), st.integers(0, 3))
+def test_an_id_is_decided_by_the_runs_so_far_is_free_and_one_that_vertex_takes(
+    runs: set[int], older: int
+) -> None:
+    hash_ = "0123456789abcdef0123456789abcdef"
+    taken = {f"tunestack-{hash_}-{number}" for number in runs} | {
+        f"older-{number}" for number in range(older)
+    }
+    job_id = new_job_id(hash_, taken)
     assert re.fullmatch(r"[a-z][-a-z0-9]{0,126}", job_id)
-    assert "-01234567-" in job_id
+    assert job_id not in taken
+    assert job_id == new_job_id(hash_, sorted(taken))
+    if not runs and not older:
+        assert job_id == f"tunestack-{hash_}-0"
