@@ -37,6 +37,11 @@ def patched_row(call: Call, parameter: str = "name", *, immutable: tuple[str, ..
     return call.state.rows.put(changed["name"], with_etag(changed))
 
 
+def shown(row: Json) -> Json:
+    """A row without what only the emulator knows."""
+    return {key: value for key, value in row.items() if not key.startswith("_")}
+
+
 def check_labels(labels: Json) -> None:
     for key, value in labels.items():
         if not _LABEL_KEY.fullmatch(key) or key != key.lower() or not (key[:1].isalpha() or key[:1] == "_"):
