@@ -22,7 +22,7 @@ from tunestack.engine.deployment import Deployment
 from tunestack.engine.errors import EngineError, EngineRefused, ResourceError
 from tunestack.engine.goals import Alias, Goal
 from tunestack.engine.operations import Operations
-from tunestack.engine.provider import ProviderError
+from tunestack.engine.provider import SERVER_OPTIONS, ProviderError
 from tunestack.engine.registration import Registered, Registrations
 from tunestack.engine.store import ORGANIZATION
 from tunestack.engine.urns import is_provider_type, make_urn, package_of
@@ -354,11 +354,9 @@ class MonitorService(resource_pb2_grpc.ResourceMonitorServicer):
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
 
 
-async def serve(
-    engine: EngineService, monitor: MonitorService | None, options: list[tuple[str, int]]
-) -> tuple[grpc.aio.Server, str]:
+async def serve(engine: EngineService, monitor: MonitorService | None) -> tuple[grpc.aio.Server, str]:
     """Serve both on a free port of loopback; returns the server and its address."""
-    server = grpc.aio.server(options=options)
+    server = grpc.aio.server(options=SERVER_OPTIONS)
     engine_pb2_grpc.add_EngineServicer_to_server(engine, server)
     if monitor is not None:
         resource_pb2_grpc.add_ResourceMonitorServicer_to_server(monitor, server)

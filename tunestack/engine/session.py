@@ -22,7 +22,6 @@ from tunestack.engine.plugin import PluginHost
 from tunestack.engine.processes import Watchdog
 from tunestack.engine.program import Program
 from tunestack.engine.project import Project, StackConfiguration
-from tunestack.engine.provider import CHANNEL_OPTIONS
 from tunestack.engine.refresh import refresh_all
 from tunestack.engine.registration import Registrations
 from tunestack.engine.registry import Registry
@@ -104,7 +103,7 @@ class Session:
         self, interrupt: Interrupt, clear_pending_creates: bool, imports: tuple[Import, ...]
     ) -> int:
         """Run to the end, or until interrupted twice. Returns the exit code."""
-        self._server, address = await serve(self._engine, self._monitor, CHANNEL_OPTIONS)
+        self._server, address = await serve(self._engine, self._monitor)
         self._host.engine_address = self._deployment.status_address = address
         body = asyncio.create_task(self._body(address, clear_pending_creates, imports))
         listener = asyncio.create_task(self._on_interrupt(interrupt))

@@ -15,17 +15,26 @@ from tunestack.provider.service import ProviderServicer
 LARGEST_MESSAGE = 400 * 1024 * 1024
 """Bytes; the limit that Pulumi's own plugins set (``pulumi.provider.server``)."""
 
+FOREVER = 2**31 - 1
+"""The most that gRPC takes for a number of seconds or requests."""
+
+SERVER_OPTIONS = [
+    ("grpc.max_receive_message_length", LARGEST_MESSAGE),
+    ("grpc.max_send_message_length", LARGEST_MESSAGE),
+    # gRPC ends a request CANCELLED that nobody took up within 30 s, and refuses some of more than 1,000 of them
+    # (core/server/server.cc). The engine sends hundreds at once, takes neither for a reason to try again, and keeps
+    # such a create as pending for ever; where this process got no processor meanwhile, they can wait longer than that.
+    ("grpc.server_max_unrequested_time_in_server", FOREVER),
+    ("grpc.server.max_pending_requests", FOREVER),
+    ("grpc.server.max_pending_requests_hard_limit", FOREVER),
+]
+
 ORPHAN_CHECK = 1.0
 
 
 async def serve(engine_address: str | None, engine_process: int) -> None:
     """Serves until the process is ended, or until the engine that started it (its parent process) is gone."""
-    server = grpc.aio.server(
-        options=[
-            ("grpc.max_receive_message_length", LARGEST_MESSAGE),
-            ("grpc.max_send_message_length", LARGEST_MESSAGE),
-        ]
-    )
+    server = grpc.aio.server(options=SERVER_OPTIONS)
     servicer = ProviderServicer(RESOURCES, connect, engine_address=engine_address)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")

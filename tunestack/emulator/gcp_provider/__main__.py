@@ -22,7 +22,15 @@ async def serve() -> None:
     from tunestack.emulator.gcp_provider.servicer import GcpProvider
 
     parent = os.getppid()
-    unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+    most = 2**31 - 1
+    unlimited = [
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.max_send_message_length", -1),
+        # Requests that wait for their turn: not ended after 30 s, and as many as there are.
+        ("grpc.server_max_unrequested_time_in_server", most),
+        ("grpc.server.max_pending_requests", most),
+        ("grpc.server.max_pending_requests_hard_limit", most),
+    ]
     server = grpc.aio.server(options=unlimited)
     provider = GcpProvider()
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)

@@ -269,7 +269,8 @@ class Toy(provider_pb2_grpc.ResourceProviderServicer):
 
 
 async def main():
-    server = grpc.aio.server()
+    # On a machine that holds it up, gRPC would end what nobody took up for 30 s.
+    server = grpc.aio.server(options=[("grpc.server_max_unrequested_time_in_server", 2**31 - 1)])
     toy = Toy(sys.argv[1] if len(sys.argv) > 1 else "")
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(toy, server)
     port = server.add_insecure_port("127.0.0.1:0")
