@@ -19,14 +19,13 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from tunestack.emulator import admin, partial_response
-from tunestack.emulator.call import HANDLERS, Call, FilePart, Incoming, Reply
+from tunestack.emulator.call import HANDLERS, PARTS, Call, FilePart, Incoming, Reply
 from tunestack.emulator.documents import Match
 from tunestack.emulator.errors import ApiError, invalid, not_found
 from tunestack.emulator.faults import Fault
 from tunestack.emulator.schema import Walk, camel
 from tunestack.emulator.services import register_services
 from tunestack.emulator.services.storage_batch import answer_batch
-from tunestack.emulator.services.storage_uploads import UPLOAD_PATH, continue_upload
 from tunestack.emulator.state import State
 
 Json = dict[str, Any]
@@ -119,7 +118,7 @@ class Application:
 
     async def _call(self, match: Match, incoming: Incoming, principal: str) -> Reply:
         method = match.method
-        handler = continue_upload if match.kind == "part" else HANDLERS.get(method.id)
+        handler = (PARTS if match.kind == "part" else HANDLERS).get(method.id)
         if handler is None:
             raise ApiError("UNIMPLEMENTED", f"{method.id} is not implemented by the tunestack emulator")
         uploading = match.kind in ("upload", "part")
@@ -303,4 +302,4 @@ async def truncated(pieces: AsyncIterator[bytes], after: int) -> AsyncIterator[b
     raise ConnectionAbortedError("injected fault: the answer is cut here")
 
 
-__all__ = ["UPLOAD_PATH", "Application", "starlette_application"]
+__all__ = ["Application", "starlette_application"]

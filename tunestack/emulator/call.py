@@ -83,6 +83,19 @@ H = TypeVar("H", bound=Handler)
 HANDLERS: dict[str, Handler] = {}
 
 
+PARTS: dict[str, Handler] = {}
+
+
+def continues(method_id: str) -> Callable[[H], H]:
+    """Register who takes the parts of a method's resumable uploads: Google's documents have no entry for them."""
+
+    def register(handler: H) -> H:
+        PARTS[method_id] = handler
+        return handler
+
+    return register
+
+
 def implements(*method_ids: str) -> Callable[[H], H]:
     """Register a handler for methods of Google's, by id.
 
