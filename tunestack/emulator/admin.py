@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 import orjson
 
 from tunestack.emulator.call import HANDLERS, Incoming, Reply
+from tunestack.emulator.environment import TOKEN_PREFIX
 from tunestack.emulator.errors import invalid, not_found
 from tunestack.emulator.services import quotas
 from tunestack.emulator.state import State
@@ -20,7 +21,6 @@ from tunestack.spec.spec_hash import SPEC_HASH_LABEL
 Json = dict[str, Any]
 
 SERVICE = "tunestack-emulator"
-TOKEN_PREFIX = "local-"  # noqa: S105 - not a secret: it marks tokens that the emulator itself gave out
 
 
 async def answer(state: State, incoming: Incoming) -> Reply:
@@ -62,16 +62,35 @@ async def answer(state: State, incoming: Incoming) -> Reply:
     if path == "/_local/settings":
         if verb == "POST":
             body = await _json(incoming)
-            unknown = set(body) - {"operationPolls"}
-            if unknown:
-                raise invalid(f"unknown settings: {sorted(unknown)}")
-            state.operation_polls = int(body.get("operationPolls", state.operation_polls))
-        return Reply({"operationPolls": state.operation_polls})
+            change_settings(state, body)
+        return Reply(settings(state))
     if path == "/_local/coverage":
         return Reply(coverage(state))
     raise not_found(
         f"{verb} {path}: there is health, requests, faults, outcomes, jobs, submissions, quotas, settings, coverage"
     )
+
+
+def settings(state: State) -> Json:
+    return {
+        "operationPolls": state.operation_polls,
+        "enforceIam": state.access.enforced,
+        "anonymousIsLocal": state.access.anonymous_is_local,
+    }
+
+
+def change_settings(state: State, body: Json) -> None:
+    """Until the emulator ends; the next start has its options' again. Raises 400 on what is no setting."""
+    have = settings(state)
+    for key, value in body.items():
+        if key not in have:
+            raise invalid(f"unknown setting {key}: there is {', '.join(have)}")
+        if type(value) is not type(have[key]):
+            raise invalid(f"{key} is {value!r}; it must be like {have[key]!r}")
+    changed = {**have, **body}
+    state.operation_polls = changed["operationPolls"]
+    state.access.enforced = changed["enforceIam"]
+    state.access.anonymous_is_local = changed["anonymousIsLocal"]
 
 
 def health(state: State) -> Json:

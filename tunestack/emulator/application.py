@@ -19,8 +19,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from tunestack.emulator import admin, partial_response
+from tunestack.emulator.access.enforcement import UNKNOWN
+from tunestack.emulator.access.policy import ANONYMOUS
 from tunestack.emulator.call import HANDLERS, PARTS, Call, FilePart, Incoming, Reply
 from tunestack.emulator.documents import Match
+from tunestack.emulator.environment import LOCAL_TOKEN, TOKEN_PREFIX
 from tunestack.emulator.errors import ApiError, invalid, not_found
 from tunestack.emulator.faults import Fault
 from tunestack.emulator.schema import Walk, camel
@@ -62,7 +65,7 @@ class Application:
     async def answer(self, incoming: Incoming) -> tuple[Reply, Fault | None]:
         """The reply to a request, never an exception; the fault that fired, if one did."""
         started = time.perf_counter()
-        principal = principal_of(incoming.headers)
+        principal = principal_of(incoming.headers, self.state.access.local)
         method_id = ""
         service = ""
         fault: Fault | None = None
@@ -132,6 +135,9 @@ class Application:
             kind=match.kind,
             principal=principal,
         )
+        # The address of an upload that was begun is its own authorisation, as at Google.
+        if match.kind != "part":
+            self.state.access.require(call)
         if inspect.iscoroutinefunction(handler):
             answer = await handler(call)
         else:
@@ -139,6 +145,10 @@ class Application:
                 answer = handler(call)
         reply = answer if isinstance(answer, Reply) else Reply(answer)
         if isinstance(reply.body, dict) and reply.status < 300:
+            if method.id.endswith(".testIamPermissions"):
+                reply.body["permissions"] = self.state.access.permitted(
+                    call, reply.body.get("permissions", [])
+                )
             if method.response and self.state.options.check_responses:
                 reply.body = self._checked(match, reply.body)
             fields = incoming.parameter("fields") or incoming.parameter("$fields")
@@ -210,19 +220,24 @@ def typed_query(parameters: Json, query: list[tuple[str, str]], *, strict: bool)
     return result
 
 
-def principal_of(headers: Any) -> str:
-    """Who calls: the issuer of the bearer's JWT (or of the token that ``/token`` gave for one)."""
+def principal_of(headers: Any, local: str) -> str:
+    """Who calls: the issuer of the bearer's JWT (or of the token that ``/token`` gave for one); ``local`` has its own.
+
+    Signatures are not checked: whoever reaches loopback may be anyone, and is held to what that one may do.
+    """
     _, _, token = headers.get("authorization", "").partition(" ")
-    if token.startswith(admin.TOKEN_PREFIX):
-        token = "." + token.removeprefix(admin.TOKEN_PREFIX) + "."
+    if token == LOCAL_TOKEN:
+        return local
+    if token.startswith(TOKEN_PREFIX):
+        token = "." + token.removeprefix(TOKEN_PREFIX) + "."
     parts = token.split(".")
     if len(parts) != 3:
-        return "anonymous" if not token else "bearer"
+        return UNKNOWN if token else ANONYMOUS
     try:
         claims = orjson.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except (binascii.Error, ValueError):
-        return "bearer"
-    return str(claims.get("iss", "bearer")) if isinstance(claims, dict) else "bearer"
+        return UNKNOWN
+    return str(claims.get("iss", UNKNOWN)) if isinstance(claims, dict) else UNKNOWN
 
 
 def starlette_application(state: State) -> Starlette:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
 from tunestack.emulator.options import EmulatorOptions
+
+LOCAL_TOKEN = "local"  # noqa: S105 - no secret: what stacks on loopback send stands for the local credentials
+TOKEN_PREFIX = "local-"  # noqa: S105 - no secret: it marks tokens that the emulator itself gave out
 
 # Custom endpoints of the real gcp provider. A trailing slash is mandatory; which ones carry a version follows
 # from how each of its clients builds paths (hashicorp/terraform-provider-google).
@@ -21,22 +25,23 @@ _CUSTOM_ENDPOINTS = {
 }
 
 
-def credentials_path(data: Path) -> Path:
-    return data / "credentials.json"
+def credentials_path(data: Path, account: str | None = None) -> Path:
+    """The key file of the local credentials, or of another ``account``'s."""
+    return data / (f"credentials-{account}.json" if account else "credentials.json")
 
 
-def environment(options: EmulatorOptions) -> dict[str, str]:
-    """Variables for ``options`` (``port`` must be the real one).
+def environment(options: EmulatorOptions, account: str | None = None) -> dict[str, str]:
+    """Variables for ``options`` (``port`` must be the real one), for another ``account`` than the local one.
 
     Application Default Credentials find a service account's key that only the emulator's ``/token`` honours:
     plain Google code runs unchanged, and nothing in it opens a door at Google.
     """
     base = f"http://127.0.0.1:{options.port}"
     return {
-        "GOOGLE_APPLICATION_CREDENTIALS": str(credentials_path(options.data)),
+        "GOOGLE_APPLICATION_CREDENTIALS": str(credentials_path(options.data, account)),
         "GOOGLE_CLOUD_PROJECT": options.project,
         "GOOGLE_CLOUD_UNIVERSE_DOMAIN": "googleapis.com",
-        "GOOGLE_OAUTH_ACCESS_TOKEN": "local",
+        "GOOGLE_OAUTH_ACCESS_TOKEN": token_of(account) if account else LOCAL_TOKEN,
         "GOOGLE_PROJECT": options.project,
         "GOOGLE_VERTEX_BASE_URL": base,
         "STORAGE_EMULATOR_HOST": base,
@@ -45,15 +50,20 @@ def environment(options: EmulatorOptions) -> dict[str, str]:
     }
 
 
-def write_credentials(options: EmulatorOptions) -> Path:
+def token_of(account: str) -> str:
+    """An access token whose bearer is ``account``, as the emulator's ``/token`` gives for a key."""
+    return TOKEN_PREFIX + base64.urlsafe_b64encode(json.dumps({"iss": account}).encode()).decode().rstrip("=")
+
+
+def write_credentials(options: EmulatorOptions, account: str | None = None) -> Path:
     """A service account's key file (0600) whose token address is the emulator. Kept where it fits already."""
-    path = credentials_path(options.data)
+    path = credentials_path(options.data, account)
     token_uri = f"http://127.0.0.1:{options.port}/token"
     try:
         kept = json.loads(path.read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         kept = {}
-    email = f"tunestack@{options.project}.iam.gserviceaccount.com"
+    email = account or options.account
     if kept.get("token_uri") == token_uri and kept.get("client_email") == email:
         return path
     body = {

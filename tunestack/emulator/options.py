@@ -19,7 +19,8 @@ class EmulatorOptions:
     ``port`` 0 takes a free one. ``trainer`` and ``base_model`` may be absent: then storage and the registry
     work, and a job that has to train fails saying so. ``parallel_jobs`` is the number of jobs that run at once
     (absent: the cores); each gets ``cores // parallel_jobs`` threads. ``check_responses`` holds every answer
-    against Google's schema. ``idle_seconds`` is how long the predict worker stays without work.
+    against Google's schema. ``idle_seconds`` is how long the predict worker stays without work. ``enforce_iam``
+    asks policies before each call (docs/emulator.md).
     """
 
     data: Path = DEFAULT_DATA
@@ -30,6 +31,7 @@ class EmulatorOptions:
     parallel_jobs: int | None = None
     check_responses: bool = True
     idle_seconds: float = 300.0
+    enforce_iam: bool = False
 
     def resolved(self) -> EmulatorOptions:
         """The same with absolute paths."""
@@ -39,6 +41,11 @@ class EmulatorOptions:
             base_model=self.base_model and self.base_model.absolute(),
             trainer=self.trainer and self.trainer.absolute(),
         )
+
+    @property
+    def account(self) -> str:
+        """The service account whose credentials the emulator gives out: the first owner of every project."""
+        return f"tunestack@{self.project}.iam.gserviceaccount.com"
 
     @property
     def cores(self) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from tunestack.emulator.access.enforcement import Access
 from tunestack.emulator.contents import Contents
 from tunestack.emulator.database import Database
 from tunestack.emulator.documents import Documents, load
@@ -115,6 +116,13 @@ class Rows:
             besides,
         )
 
+    def below(self, name: str) -> tuple[str, ...]:
+        """The names of all rows below one, at any depth."""
+        rows = self._database.execute(
+            "SELECT name FROM resource WHERE name > ? AND name < ?", f"{name}/", f"{name}0"
+        )
+        return tuple(row[0] for row in rows)
+
     def list(self, collection: str, parent: str | None = None, *, newest_first: bool = False) -> list[Json]:
         order = "DESC" if newest_first else "ASC"
         if parent is None:
@@ -132,13 +140,16 @@ class Rows:
 
 
 class Policies:
-    """IAM policies by resource, with etags."""
+    """IAM policies by resource, with etags. ``owner`` is the first owner of every project."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, owner: str) -> None:
         self._database = database
+        self._owner = {"role": "roles/owner", "members": [f"serviceAccount:{owner}"]}
 
     def get(self, resource: str, default: Json | None = None) -> Json:
         row = self._database.one("SELECT body FROM policy WHERE resource = ?", resource)
+        if row is None and default is None and resource.startswith("projects/") and resource.count("/") == 1:
+            default = {"bindings": [self._owner]}
         policy: Json = orjson.loads(row[0]) if row else {"version": 1, "bindings": [], **(default or {})}
         return {**policy, "etag": etag(policy)}
 
@@ -179,7 +190,8 @@ class State:
         self.projects = Projects(self.database)
         self.rows = Rows(self.database)
         self.edges = Edges(self.database)
-        self.policies = Policies(self.database)
+        self.policies = Policies(self.database, options.account)
+        self.access = Access(self, enforced=options.enforce_iam, local=options.account)
         self.faults = Faults()
         self.operation_polls = 0  # how often an operation is seen unfinished before it is done
         self.answered: Counter[str] = Counter()  # predictions by endpoint, which its traffic split goes by

@@ -48,11 +48,11 @@ class CustomJob:
             return {**spec, **local, "base_model": str(base_model), "threads": threads, "output": str(output)}
 
         output, _ = await train(run, trainer_spec, lambda _: None)
-        write_output(run.state, output, _uri(str(spec["output"])).rstrip("/"))
+        write_output(run.state, output, _uri(str(spec["output"])).rstrip("/"), run.account)
         prefix = run.row["jobSpec"].get("baseOutputDirectory", {}).get("outputUriPrefix")
         if prefix:
             # AIP_MODEL_DIR of a custom job (cloud.google.com/vertex-ai/docs/training/code-requirements).
-            write_output(run.state, output / "adapter", f"{prefix.rstrip('/')}/model")
+            write_output(run.state, output / "adapter", f"{prefix.rstrip('/')}/model", run.account)
         return {}
 
     def close(self, run: Run, state: str, error: Json | None) -> None:
@@ -85,7 +85,7 @@ _WHAT_RUNS = (
 
 def _spec(run: Run, uri: str) -> Json:
     try:
-        spec = orjson.loads(content_of(run.state, _uri(uri)))
+        spec = orjson.loads(content_of(run.state, _uri(uri), run.account))
     except orjson.JSONDecodeError as error:
         raise TaskFailed("INVALID_ARGUMENT", f"{uri}: not JSON: {error}") from None
     missing = sorted({"train", "output", "train_steps", "batch_size"} - set(spec))
@@ -100,7 +100,7 @@ def _laid_down(run: Run, name: str, uri: str | None) -> str | None:
     if not uri:
         return None
     path = run.folder / f"{name}.jsonl"
-    path.write_bytes(content_of(run.state, _uri(uri)))
+    path.write_bytes(content_of(run.state, _uri(uri), run.account))
     return str(path)
 
 

@@ -18,6 +18,21 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 
+# Who a job is that names nobody (cloud.google.com/vertex-ai/docs/general/custom-service-account).
+_DEFAULT_ACCOUNTS = {
+    "pipelineJobs": "{}-compute@developer.gserviceaccount.com",
+    "customJobs": "service-{}@gcp-sa-aiplatform-cc.iam.gserviceaccount.com",
+    "tuningJobs": "service-{}@gcp-sa-vertex-tune.iam.gserviceaccount.com",
+}
+_OTHERS = "service-{}@gcp-sa-aiplatform.iam.gserviceaccount.com"
+
+
+def account_of(collection: str, row: Json, parent: str) -> str:
+    """The e-mail address of the account that a job of ``collection`` in ``parent`` runs as."""
+    given = row.get("serviceAccount") or row.get("jobSpec", {}).get("serviceAccount")
+    return str(given or _DEFAULT_ACCOUNTS.get(collection, _OTHERS).format(parent.split("/")[1]))
+
+
 class Run:
     """Reads and writes through to the database, so that nothing is known only here."""
 
@@ -57,6 +72,11 @@ class Run:
     def parent(self) -> str:
         """``projects/<number>/locations/<location>``."""
         return "/".join(self.name.split("/")[:4])
+
+    @property
+    def account(self) -> str:
+        """Who the job is, where it reads and writes."""
+        return account_of(self.name.split("/")[4], self.row, self.parent)
 
     @property
     def short_state(self) -> str:

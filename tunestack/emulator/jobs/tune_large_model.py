@@ -50,12 +50,12 @@ async def validate_dataset(run: PipelineRun) -> Json:
     for name in ("dataset_uri", "evaluation_data_uri"):
         uri = parameters[name]
         if uri:
-            found, count = bad_rows(uri, content_of(run.state, uri))
+            found, count = bad_rows(uri, content_of(run.state, uri, run.account))
             problems += found
             rows[name.removesuffix("_uri") + "_rows"] = count
     report = {"rows": rows, "problems": problems}
     report_uri = f"{run.output_uri}/validate-dataset/report.json"
-    write_object(run.state, report_uri, orjson.dumps(report, option=orjson.OPT_INDENT_2))
+    write_object(run.state, report_uri, orjson.dumps(report, option=orjson.OPT_INDENT_2), run.account)
     if problems:
         noun = "row is" if len(problems) == 1 else "rows are"
         raise TaskFailed(
@@ -73,7 +73,7 @@ async def tune(run: PipelineRun) -> Json:
     output, manifest = await train(
         run, lambda base_model, folder: trainer_spec(run, base_model, folder), on_progress
     )
-    write_output(run.state, output, f"{run.output_uri}/tune")
+    write_output(run.state, output, f"{run.output_uri}/tune", run.account)
     evaluation = json_file(output / "eval.json")
     spec = manifest["spec"]
     return {
@@ -134,7 +134,7 @@ def trainer_spec(run: PipelineRun, base_model: Path, output: Path) -> Json:
         files[name] = None
         if parameters[name]:
             path = run.folder / f"{name.removesuffix('_uri')}.jsonl"
-            path.write_bytes(content_of(run.state, parameters[name]))
+            path.write_bytes(content_of(run.state, parameters[name], run.account))
             files[name] = str(path)
     accelerator = parameters["accelerator_type"] or _REGION_ACCELERATORS.get(run.name.split("/")[3], "GPU")
     return {

@@ -197,7 +197,7 @@ def _rows(run: Run, uri: str) -> tuple[list[Json], list[str]]:
         return [], []
     if not uri.startswith("gs://"):
         raise TaskFailed("UNIMPLEMENTED", f"{uri}: the emulator reads gs:// files, not managed datasets")
-    return tuning_rows(uri, content_of(run.state, uri))
+    return tuning_rows(uri, content_of(run.state, uri, run.account))
 
 
 def _write(run: Run, name: str, rows: list[Json]) -> str:

@@ -57,7 +57,6 @@ def set_iam_policy(call: Call) -> Json:
 
 @implements("cloudresourcemanager.projects.testIamPermissions")
 def test_iam_permissions(call: Call) -> Json:
-    # IAM is not enforced: whoever asks may do everything, and is told so.
     return {"permissions": call.body.get("permissions", [])}
 
 

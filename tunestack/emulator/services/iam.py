@@ -137,7 +137,6 @@ def set_iam_policy(call: Call) -> Json:
 @implements("iam.projects.serviceAccounts.testIamPermissions")
 def test_iam_permissions(call: Call) -> Json:
     _get(call)
-    # IAM is not enforced: whoever asks may do everything, and is told so.
     return {"permissions": call.body.get("permissions", [])}
 
 

@@ -6,6 +6,7 @@ import base64
 import re
 from typing import Any
 
+from tunestack.emulator.access.conditions import Unevaluated, parse
 from tunestack.emulator.call import Call
 from tunestack.emulator.errors import ApiError, invalid
 from tunestack.emulator.services.resources import named_row
@@ -33,10 +34,24 @@ def check_bindings(bindings: list[Json]) -> list[Json]:
                 raise invalid(
                     f"The member {member} is of an unknown type. Please set a valid type prefix for the member."
                 )
+        _check_condition(binding.get("condition"))
         key = f"{role} {binding.get('condition')}"
         kept = joined.setdefault(key, {**binding, "members": []})
         kept["members"] += [member for member in binding.get("members", []) if member not in kept["members"]]
     return [binding for binding in joined.values() if binding["members"]]
+
+
+def _check_condition(condition: Json | None) -> None:
+    """Refuses an expression that would not be evaluated: a grant must be as wide as it reads, or not be there."""
+    if condition is None:
+        return
+    try:
+        parse(condition.get("expression", ""))
+    except Unevaluated as error:
+        raise invalid(
+            f"The condition {condition.get('expression', '')!r} cannot be set: {error}. The emulator evaluates"
+            " request.time against timestamp(), and resource.name, type and service with ==, !=, startsWith, endsWith."
+        ) from None
 
 
 def set_policy(state: State, resource: str, policy: Json, mask: str | None = None) -> Json:
@@ -77,8 +92,7 @@ def write_policy(call: Call, kind: str = "") -> Json:
 
 
 def held_permissions(call: Call) -> Json:
-    """A whole ``testIamPermissions`` method."""
-    # IAM is not enforced: whoever asks may do everything, and is told so.
+    """A whole ``testIamPermissions`` method: what is not permitted is left out where IAM is enforced (`Access`)."""
     return {"permissions": call.body.get("permissions", [])}
 
 

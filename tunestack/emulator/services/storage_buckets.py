@@ -6,6 +6,7 @@ import base64
 import re
 from typing import Any
 
+from tunestack.emulator.access.enforcement import default_bucket_bindings
 from tunestack.emulator.call import Call, Reply, implements
 from tunestack.emulator.errors import ApiError, invalid
 from tunestack.emulator.schema import merge_patch
@@ -152,7 +153,6 @@ def set_iam_policy(call: Call) -> Json:
 @implements("storage.buckets.testIamPermissions")
 def test_iam_permissions(call: Call) -> Json:
     get_bucket(call.state, call.path["bucket"])
-    # IAM is not enforced: whoever asks may do everything, and is told so.
     return {"kind": "storage#testIamPermissionsResponse", "permissions": call.query.get("permissions", [])}
 
 
@@ -199,17 +199,8 @@ def _policy(call: Call) -> Json:
     """The bucket's policy; a new bucket has the project's convenience roles, as Google's."""
     row = get_bucket(call.state, call.path["bucket"])
     project = call.state.projects.id(row["projectNumber"])
-    editors = [f"projectEditor:{project}", f"projectOwner:{project}"]
-    viewers = [f"projectViewer:{project}"]
-    bindings = [
-        {"role": "roles/storage.legacyBucketOwner", "members": editors},
-        {"role": "roles/storage.legacyBucketReader", "members": viewers},
-    ]
-    if row["iamConfiguration"]["uniformBucketLevelAccess"]["enabled"]:
-        bindings += [
-            {"role": "roles/storage.legacyObjectOwner", "members": editors},
-            {"role": "roles/storage.legacyObjectReader", "members": viewers},
-        ]
+    uniform = row["iamConfiguration"]["uniformBucketLevelAccess"]["enabled"]
+    bindings = default_bucket_bindings(project, uniform=uniform)
     policy = call.state.policies.get(bucket_name(row["name"]), {"bindings": bindings})
     return {
         "kind": "storage#policy",

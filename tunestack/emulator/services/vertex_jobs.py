@@ -11,6 +11,7 @@ from typing import Any
 from tunestack.emulator.call import Call, implements
 from tunestack.emulator.documents import load
 from tunestack.emulator.errors import failed_precondition
+from tunestack.emulator.jobs.run import account_of
 from tunestack.emulator.jobs.states import ENDED, short_state
 from tunestack.emulator.services.vertex import check_labels, finished_operation, list_rows, named_row
 
@@ -22,6 +23,7 @@ COLLECTIONS = ("pipelineJobs", "tuningJobs", "customJobs")
 def submit(call: Call, collection: str, identifier: str, state: str, **fields: Any) -> Json:
     """Accept a job: what was sent, plus what the server sets."""
     parent, now = call.parent(), call.state.now()
+    call.state.access.require_acting_as(call, account_of(collection, call.body, parent))
     check_labels(call.body.get("labels", {}))
     row = {
         **call.body,

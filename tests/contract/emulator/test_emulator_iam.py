@@ -1,0 +1,335 @@
+"""IAM enforced: who lacks a permission is refused in Google's words, and who has it is not."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import replace
+
+import httpx
+import pytest
+from google.api_core.client_options import ClientOptions
+from google.api_core.exceptions import Forbidden
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import resourcemanager_v3, storage
+from google.cloud.aiplatform_v1.services.gen_ai_tuning_service import GenAiTuningServiceClient
+from google.oauth2.credentials import Credentials
+
+from tunestack.emulator import process
+from tunestack.emulator.environment import token_of
+
+PROJECT = "tunestack-local"
+PARENT = f"projects/{PROJECT}/locations/us-central1"
+
+
+@pytest.fixture(scope="module")
+def iam(emulator, tmp_path_factory):
+    """An emulator that enforces IAM; its plain calls come without a token, hence from the local credentials."""
+    data = tmp_path_factory.mktemp("iam") / "data"
+    local = type(emulator)(replace(emulator.options, data=data, port=0, enforce_iam=True))
+    yield local
+    process.stop(data)
+
+
+@pytest.fixture
+def bucket(iam):
+    return iam.storage(PROJECT).create_bucket(f"iam-{uuid.uuid4().hex[:10]}")
+
+
+def someone():
+    return f"someone-{uuid.uuid4().hex[:8]}@example.com"
+
+
+def storage_of(iam, account):
+    """Google's own client, whose calls come from ``account``."""
+    return storage.Client(
+        project=PROJECT, credentials=Credentials(token_of(account)), client_options={"api_endpoint": iam.url}
+    )
+
+
+def calls(iam, account):
+    return httpx.Client(
+        base_url=iam.url, headers={"authorization": f"Bearer {token_of(account)}"}, timeout=30
+    )
+
+
+def grant(iam, role, account, condition=None):
+    """Add a role on the project."""
+    name = f"/v3/projects/{PROJECT}"
+    policy = iam.call("POST", f"{name}:getIamPolicy", {})
+    kind = "serviceAccount" if account.endswith("gserviceaccount.com") else "user"
+    binding = {"role": role, "members": [f"{kind}:{account}"]}
+    policy["bindings"].append({**binding, "condition": condition} if condition else binding)
+    iam.call("POST", f"{name}:setIamPolicy", {"policy": policy})
+
+
+def service_account(iam):
+    body = {"accountId": f"runner-{uuid.uuid4().hex[:8]}"}
+    return iam.call("POST", f"/v1/projects/{PROJECT}/serviceAccounts", body)["email"]
+
+
+def allow_bucket(bucket, role, account):
+    policy = bucket.get_iam_policy(requested_policy_version=3)
+    policy.bindings.append({"role": role, "members": {f"serviceAccount:{account}"}})
+    bucket.set_iam_policy(policy)
+
+
+def test_who_has_no_role_is_refused_with_the_permission_and_the_resource(iam):
+    answer = calls(iam, someone()).get(f"/v1/{PARENT}/tuningJobs")
+    assert answer.status_code == 403
+    name = f"projects/{PROJECT}/locations/us-central1"
+    assert answer.json()["error"] == {
+        "code": 403,
+        "status": "PERMISSION_DENIED",
+        "message": f"Permission 'aiplatform.tuningJobs.list' denied on resource '//aiplatform.googleapis.com/{name}'"
+        " (or it may not exist).",
+        "details": [
+            {
+                "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                "reason": "IAM_PERMISSION_DENIED",
+                "domain": "aiplatform.googleapis.com",
+                "metadata": {"resource": name, "permission": "aiplatform.tuningJobs.list"},
+            }
+        ],
+    }
+
+
+def test_googles_client_raises_its_own_error_with_the_permission(iam):
+    client = GenAiTuningServiceClient(
+        transport="rest",
+        credentials=Credentials(token_of(someone())),
+        client_options=ClientOptions(api_endpoint=iam.url),
+    )
+    with pytest.raises(Forbidden) as refused:
+        list(client.list_tuning_jobs(parent=PARENT))
+    (info,) = refused.value.details
+    assert info["reason"] == "IAM_PERMISSION_DENIED"
+    assert info["metadata"]["permission"] == "aiplatform.tuningJobs.list"
+
+
+def test_a_role_on_the_project_lets_in_and_not_further_than_it_reaches(iam):
+    account = someone()
+    grant(iam, "roles/aiplatform.viewer", account)
+    with calls(iam, account) as http:
+        assert http.get(f"/v1/{PARENT}/tuningJobs").status_code == 200
+        assert http.get(f"/v1beta1/{PARENT}/endpoints").status_code == 200
+        refused = http.post(f"/v1/{PARENT}/endpoints", json={"displayName": "e"})
+        assert "'aiplatform.endpoints.create'" in refused.json()["error"]["message"]
+        assert http.get(f"/v1/projects/another-project/locations/l/endpoints").status_code == 403
+    # A 403 comes before the body is looked at, and leaves nothing behind.
+    assert iam.call("GET", f"/v1/{PARENT}/endpoints") == {}
+
+
+def test_storage_refuses_in_storages_shape(iam, bucket):
+    account = someone()
+    bucket.blob("a").upload_from_string("x")
+    with pytest.raises(
+        Forbidden, match="does not have storage.objects.get access to the Google Cloud Storage object"
+    ):
+        storage_of(iam, account).bucket(bucket.name).blob("a").download_as_bytes()
+    error = calls(iam, account).get(f"/storage/v1/b/{bucket.name}").json()["error"]
+    text = (
+        f"{account} does not have storage.buckets.get access to the Google Cloud Storage bucket."
+        " Permission 'storage.buckets.get' denied on resource (or it may not exist)."
+    )
+    assert error == {
+        "code": 403,
+        "message": text,
+        "errors": [{"message": text, "domain": "global", "reason": "forbidden"}],
+    }
+
+
+def test_a_role_on_a_bucket_reaches_its_objects_alone(iam, bucket):
+    account = service_account(iam)
+    allow_bucket(bucket, "roles/storage.objectCreator", account)
+    mine = storage_of(iam, account).bucket(bucket.name)
+    mine.blob("new").upload_from_string("1")
+    with pytest.raises(Forbidden, match=r"storage\.objects\.delete"):
+        mine.blob("new").upload_from_string("2")  # to overwrite is to delete
+    with pytest.raises(Forbidden, match=r"storage\.objects\.get access"):
+        mine.blob("new").download_as_bytes()
+    with pytest.raises(Forbidden, match=r"storage\.objects\.list"):
+        list(mine.list_blobs())
+    other = iam.storage(PROJECT).create_bucket(f"iam-{uuid.uuid4().hex[:10]}")
+    with pytest.raises(Forbidden, match=r"storage\.objects\.create"):
+        storage_of(iam, account).bucket(other.name).blob("x").upload_from_string("x")
+    assert bucket.blob("new").download_as_bytes() == b"1"
+
+
+def test_a_copy_needs_to_read_what_it_copies(iam, bucket):
+    account = service_account(iam)
+    bucket.blob("a").upload_from_string("x")
+    target = iam.storage(PROJECT).create_bucket(f"iam-{uuid.uuid4().hex[:10]}")
+    allow_bucket(target, "roles/storage.objectAdmin", account)
+    client = storage_of(iam, account)
+    source = client.bucket(bucket.name)
+    with pytest.raises(Forbidden, match=r"storage\.objects\.get"):
+        source.copy_blob(source.blob("a"), client.bucket(target.name), "copy")
+    allow_bucket(bucket, "roles/storage.objectViewer", account)
+    source.copy_blob(source.blob("a"), client.bucket(target.name), "copy")
+
+
+def test_a_grant_under_a_condition_ends_with_it(iam):
+    for expression, status in (
+        ('request.time < timestamp("2100-01-01T00:00:00Z")', 200),
+        ('request.time < timestamp("2020-01-01T00:00:00Z")', 403),
+        (f'resource.name.startsWith("projects/{PROJECT}/locations/us-")', 200),
+        (f'resource.name.startsWith("projects/{PROJECT}/locations/europe-")', 403),
+    ):
+        account = someone()
+        grant(iam, "roles/aiplatform.user", account, {"title": "limited", "expression": expression})
+        assert calls(iam, account).get(f"/v1/{PARENT}/models").status_code == status, expression
+    unknown = {
+        "policy": {
+            "bindings": [
+                {"role": "roles/viewer", "members": ["user:a@b.c"], "condition": {"expression": "1 == 1"}}
+            ]
+        }
+    }
+    refused = iam.http.post(f"/v3/projects/{PROJECT}:setIamPolicy", json=unknown)
+    assert (refused.status_code, "cannot be set" in refused.text) == (400, True)
+
+
+def test_one_learns_truly_what_one_may_do(iam, bucket):
+    account = someone()
+    grant(iam, "roles/aiplatform.user", account)
+    asked = ["aiplatform.tuningJobs.create", "resourcemanager.projects.setIamPolicy", "storage.objects.get"]
+    client = resourcemanager_v3.ProjectsClient(
+        transport="rest",
+        credentials=Credentials(token_of(account)),
+        client_options=ClientOptions(api_endpoint=iam.url),
+    )
+    held = client.test_iam_permissions(resource=f"projects/{PROJECT}", permissions=asked)
+    assert list(held.permissions) == ["aiplatform.tuningJobs.create"]
+    theirs = storage_of(iam, account).bucket(bucket.name)
+    assert theirs.test_iam_permissions(["storage.objects.get", "storage.objects.create"]) == []
+    assert bucket.test_iam_permissions(["storage.objects.get"]) == ["storage.objects.get"]
+
+
+def test_the_first_owner_of_a_project_is_the_local_account_and_stays_able(iam):
+    project = f"p{uuid.uuid4().hex[:8]}"
+    policy = iam.call("POST", f"/v3/projects/{project}:getIamPolicy", {})
+    owner = f"serviceAccount:{iam.options.account}"
+    assert policy["bindings"] == [{"role": "roles/owner", "members": [owner]}]
+    iam.call("POST", f"/v3/projects/{project}:setIamPolicy", {"policy": {"bindings": []}})
+    assert iam.call("GET", f"/v1/projects/{project}/locations/us-central1/models") == {}
+
+
+def test_the_local_account_may_be_given_less(iam):
+    project, owner, local = f"p{uuid.uuid4().hex[:8]}", someone(), iam.options.account
+    bindings = [
+        {"role": "roles/owner", "members": [f"user:{owner}"]},
+        {"role": "roles/aiplatform.viewer", "members": [f"serviceAccount:{local}"]},
+    ]
+    iam.call("POST", f"/v3/projects/{project}:setIamPolicy", {"policy": {"bindings": bindings}})
+    path = f"/v1/projects/{project}/locations/us-central1/endpoints"
+    assert iam.http.get(path).status_code == 200
+    assert iam.http.post(path, json={"displayName": "e"}).status_code == 403
+    with calls(iam, owner) as http:
+        assert http.post(path, json={"displayName": "e"}).status_code == 200
+
+
+def test_without_a_token_one_is_the_local_account_until_told_otherwise(iam, bucket):
+    client = storage.Client(
+        project=PROJECT, credentials=AnonymousCredentials(), client_options={"api_endpoint": iam.url}
+    )
+    assert list(client.list_blobs(bucket.name)) == []
+    iam.call("POST", "/_local/settings", {"anonymousIsLocal": False})
+    try:
+        refused = iam.http.get(f"/storage/v1/b/{bucket.name}/o")
+        assert refused.status_code == 401
+        assert "Anonymous caller does not have storage.objects.list access" in refused.text
+        missing = iam.http.get(f"/v1/{PARENT}/models").json()["error"]
+        assert (missing["status"], missing["details"][0]["reason"]) == (
+            "UNAUTHENTICATED",
+            "CREDENTIALS_MISSING",
+        )
+        owned = calls(iam, iam.options.account)
+        everyone = {"bindings": [{"role": "roles/storage.objectViewer", "members": ["allUsers"]}]}
+        assert owned.put(f"/storage/v1/b/{bucket.name}/iam", json=everyone).status_code == 200
+        assert list(client.list_blobs(bucket.name)) == []
+    finally:
+        iam.call("POST", "/_local/settings", {"anonymousIsLocal": True})
+
+
+def test_a_token_that_nobody_gave_out_is_refused(iam):
+    for header in ("Bearer ya29.something", "Bearer x.y.z"):
+        answer = httpx.get(f"{iam.url}/v1/{PARENT}/models", headers={"authorization": header})
+        assert answer.status_code == 401
+        assert "invalid authentication credentials" in answer.json()["error"]["message"]
+
+
+def test_a_disabled_account_is_nobody(iam):
+    account = service_account(iam)
+    grant(iam, "roles/aiplatform.user", account)
+    with calls(iam, account) as http:
+        assert http.get(f"/v1/{PARENT}/models").status_code == 200
+        iam.call("POST", f"/v1/projects/{PROJECT}/serviceAccounts/{account}:disable", {})
+        assert http.get(f"/v1/{PARENT}/models").status_code == 401
+
+
+def pipeline_job(iam, bucket, account=None, **parameters):
+    rows = "\n".join(json.dumps({"input_text": f"a {n}", "output_text": "b"}) for n in range(4))
+    bucket.blob("train.jsonl").upload_from_string(rows)
+    values = {
+        "project": PROJECT,
+        "location": "us-central1",
+        "model_display_name": "m",
+        "dataset_uri": f"gs://{bucket.name}/train.jsonl",
+        "train_steps": 2,
+        **parameters,
+    }
+    return {
+        "displayName": "j",
+        "templateUri": iam.template,
+        "runtimeConfig": {"gcsOutputDirectory": f"gs://{bucket.name}/out", "parameterValues": values},
+        **({"serviceAccount": account} if account else {}),
+    }
+
+
+def test_one_must_be_allowed_to_act_as_the_account_of_a_job(iam, bucket):
+    submitter, runner = someone(), service_account(iam)
+    grant(iam, "roles/aiplatform.user", submitter)
+    with calls(iam, submitter) as http:
+        refused = http.post(f"/v1/{PARENT}/pipelineJobs", json=pipeline_job(iam, bucket, runner))
+        assert (refused.status_code, refused.json()["error"]["message"]) == (
+            400,
+            f"You do not have permission to act as service_account: {runner}. (or it may not exist).",
+        )
+        assert iam.call("GET", f"/v1/{PARENT}/pipelineJobs", filter=f"serviceAccount={runner}") == {}
+        name = f"/v1/projects/{PROJECT}/serviceAccounts/{runner}:setIamPolicy"
+        binding = {"role": "roles/iam.serviceAccountUser", "members": [f"user:{submitter}"]}
+        iam.call("POST", name, {"policy": {"bindings": [binding]}})
+        accepted = http.post(f"/v1/{PARENT}/pipelineJobs", json=pipeline_job(iam, bucket, runner))
+        assert accepted.status_code == 200
+    missing = pipeline_job(iam, bucket, f"nobody@{PROJECT}.iam.gserviceaccount.com")
+    assert iam.http.post(f"/v1/{PARENT}/pipelineJobs", json=missing).status_code == 400
+
+
+def test_a_job_reads_and_writes_as_its_account(iam, bucket):
+    runner = service_account(iam)
+
+    def ended():
+        name = iam.call("POST", f"/v1/{PARENT}/pipelineJobs", pipeline_job(iam, bucket, runner))["name"]
+        return iam.wait(name)
+
+    job = ended()
+    assert job["state"] == "PIPELINE_STATE_FAILED"
+    assert job["error"]["code"] == 7
+    assert f"{runner} does not have storage.objects.get access" in job["error"]["message"]
+    allow_bucket(bucket, "roles/storage.objectViewer", runner)
+    assert f"{runner} does not have storage.objects.create access" in ended()["error"]["message"]
+    allow_bucket(bucket, "roles/storage.objectAdmin", runner)
+    assert ended()["state"] == "PIPELINE_STATE_SUCCEEDED"
+
+
+def test_a_tuning_job_without_an_account_reads_as_googles_agent(iam):
+    spec = iam.tuning_data(4)  # in a bucket of project p1
+    body = {"baseModel": "gemini-2.5-flash", "supervisedTuningSpec": spec}
+    job = iam.wait(iam.call("POST", f"/v1/{PARENT}/tuningJobs", body)["name"])
+    assert (
+        "@gcp-sa-vertex-tune.iam.gserviceaccount.com does not have storage.objects.get"
+        in job["error"]["message"]
+    )
+    own = iam.call("POST", "/v1/projects/p1/locations/us-central1/tuningJobs", body)["name"]
+    assert iam.wait(own)["state"] == "JOB_STATE_SUCCEEDED"

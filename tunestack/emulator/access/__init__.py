@@ -1,0 +1,1 @@
+"""IAM as the emulator enforces it: who calls, which permission a method needs, what policies grant."""

@@ -1,0 +1,223 @@
+"""IAM at the door: whether the one who calls may, asked of the policies that are kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from tunestack.emulator.access import roles
+from tunestack.emulator.access.conditions import Request
+from tunestack.emulator.access.denials import denied, not_acting_as, storage_words, unauthenticated
+from tunestack.emulator.access.permissions import permission_of
+from tunestack.emulator.access.policy import ANONYMOUS, grants, identities, roles_of
+from tunestack.emulator.access.resources import Resource, account_resource, bucket_resource, resource_of
+
+if TYPE_CHECKING:
+    from tunestack.emulator.call import Call
+    from tunestack.emulator.state import State
+
+Json = dict[str, Any]
+
+UNKNOWN = "bearer"
+"""Who calls with a token that nobody gave out."""
+
+_SERVICE_AGENT = re.compile(r"service-(\d+)@(gcp-sa-[\w-]+)\.iam\.gserviceaccount\.com")
+_COMPUTE = re.compile(r"(\d+)-compute@developer\.gserviceaccount\.com")
+_ACCOUNT = re.compile(r"[^@]+@([^.]+)\.iam\.gserviceaccount\.com")
+# Google grants them with the API (cloud.google.com/iam/docs/service-agents); another agent has none here.
+_AGENTS = {
+    "gcp-sa-aiplatform": "roles/aiplatform.serviceAgent",
+    "gcp-sa-aiplatform-cc": "roles/aiplatform.customCodeServiceAgent",
+    "gcp-sa-vertex-tune": "roles/aiplatform.tuningServiceAgent",
+    "gcp-sa-vertex-moss-ft": "roles/aiplatform.tuningServiceAgent",
+}
+_BASIC = {"roles/owner": "projectOwner", "roles/editor": "projectEditor", "roles/viewer": "projectViewer"}
+
+
+class Access:
+    """Answers for one `State`. ``enforced`` False permits everything to everyone.
+
+    ``anonymous_is_local`` takes a call without a token for the local credentials': Google's storage clients send none
+    to an emulator. False answers it as Google does.
+    """
+
+    def __init__(self, state: State, *, enforced: bool, local: str) -> None:
+        self._state = state
+        self.enforced = enforced
+        self.anonymous_is_local = True
+        self.local = local
+
+    def require(self, call: Call) -> None:
+        """Raises 403 (or 401) where the caller lacks what the method asks for."""
+        permission = permission_of(call.method.id)
+        if not self.enforced or permission is None:
+            return
+        principal = self._principal(call)
+        resource = resource_of(call)
+        if resource is not None:
+            self._require(call, principal, permission, resource)
+        for more, bucket, name in _sources(call):
+            source = bucket_resource(self._state, bucket, name)
+            if source is not None:
+                self._require(call, principal, more, source)
+        if "destinationObject" in call.path:
+            self.require_overwrite(call, call.path["destinationBucket"], call.path["destinationObject"])
+
+    def require_overwrite(self, call: Call, bucket: str, name: str) -> None:
+        """Raises 403 where an object is in the way that the caller may not delete."""
+        if not self.enforced:
+            return
+        resource = bucket_resource(self._state, bucket, name)
+        there = self._state.database.one(
+            "SELECT 1 FROM object WHERE bucket = ? AND name = ? AND live", bucket, name
+        )
+        if resource is not None and there:
+            self._require(call, self._principal(call), "storage.objects.delete", resource)
+
+    def permitted(self, call: Call, permissions: list[str]) -> list[str]:
+        """Those of ``permissions`` that the caller has on what the call names (``testIamPermissions``)."""
+        resource = resource_of(call)
+        if not self.enforced or resource is None:
+            return permissions
+        principal = self._principal(call)
+        return [permission for permission in permissions if self.allows(principal, permission, resource)]
+
+    def require_acting_as(self, call: Call, email: str) -> None:
+        """Raises 400, as Vertex AI does, where the caller may not let something run as the account ``email``."""
+        if not self.enforced or _SERVICE_AGENT.fullmatch(email):
+            return
+        project = project_of(email)
+        if project is None or not self.exists(email):
+            raise not_acting_as(email)
+        resource = account_resource(self._state, email, project)
+        if not self.allows(self._principal(call), "iam.serviceAccounts.actAs", resource):
+            raise not_acting_as(email)
+
+    def problem_with_object(self, email: str, permission: str, bucket: str, name: str) -> str | None:
+        """Why an account may not do something to an object, in Cloud Storage's words; None where it may."""
+        resource = bucket_resource(self._state, bucket, name) if self.enforced else None
+        if resource is None or self.allows(email, permission, resource):
+            return None
+        return storage_words(permission, resource, email)
+
+    def exists(self, email: str) -> bool:
+        """Whether an account is there and enabled; Google's own and the local one always are."""
+        if email == self.local or _SERVICE_AGENT.fullmatch(email) or _COMPUTE.fullmatch(email):
+            return True
+        row = self._state.rows.find(f"serviceAccounts/{email}")
+        return row is not None and not row.get("disabled")
+
+    def allows(self, principal: str, permission: str, resource: Resource) -> bool:
+        """Whether any policy from the resource up to its project gives ``permission`` to ``principal``."""
+        members = set(identities(principal))
+        for policy in resource.policies:
+            if (number := policy.removeprefix("projects/")).isdigit():
+                held = roles_of(self._bindings(policy), members)
+                project = self._state.projects.id(number)
+                members |= {f"{noun}:{project}" for role, noun in _BASIC.items() if role in held}
+        request = Request(self._state.clock(), resource.name, resource.type, resource.service)
+        return any(
+            grants(self._bindings(policy), members, permission, request, self._permits)
+            for policy in resource.policies
+        )
+
+    def _require(self, call: Call, principal: str, permission: str, resource: Resource) -> None:
+        if not self.allows(principal, permission, resource):
+            raise denied(call.method.service, permission, resource, principal)
+
+    def _principal(self, call: Call) -> str:
+        if call.principal == UNKNOWN:
+            raise unauthenticated(
+                call.method.service,
+                "ACCESS_TOKEN_TYPE_UNSUPPORTED",
+                "Request had invalid authentication credentials.",
+            )
+        if call.principal == ANONYMOUS and self.anonymous_is_local:
+            return self.local
+        row = self._state.rows.find(f"serviceAccounts/{call.principal}")
+        if row is not None and row.get("disabled"):
+            raise unauthenticated(
+                call.method.service,
+                "ACCOUNT_STATE_INVALID",
+                "Request had invalid authentication credentials.",
+            )
+        return call.principal
+
+    def _bindings(self, policy: str) -> list[Json]:
+        """The bindings of a policy with those that Google has without writing them down."""
+        state = self._state
+        if policy.startswith("buckets/"):
+            return _bucket_bindings(state, policy)
+        bindings: list[Json] = state.policies.get(policy)["bindings"]
+        root, _, identifier = policy.partition("/")
+        if "/" in identifier or root == "serviceAccounts":
+            return bindings
+        if not any(binding["role"] == "roles/owner" for binding in bindings):
+            # Nobody may lock themselves out of their own machine.
+            bindings = [*bindings, {"role": "roles/owner", "members": [f"serviceAccount:{self.local}"]}]
+        return [*bindings, *_agents(identifier)] if root == "projects" else bindings
+
+    def _permits(self, role: str, permission: str) -> bool:
+        if role.startswith("roles/"):
+            return roles.permits(role, permission)
+        custom = self._state.rows.find(self._state.projects.canonical(role))
+        return (
+            custom is not None
+            and not custom.get("deleted")
+            and permission in custom.get("includedPermissions", [])
+        )
+
+
+def project_of(email: str) -> str | None:
+    """The project (id or number) of a service account by its e-mail address; None where it is none."""
+    for pattern in (_SERVICE_AGENT, _COMPUTE, _ACCOUNT):
+        if found := pattern.fullmatch(email):
+            return found.group(1)
+    return None
+
+
+def default_bucket_bindings(project: str, *, uniform: bool) -> list[Json]:
+    """A new bucket's policy: the project's convenience roles (cloud.google.com/storage/docs/access-control/iam)."""
+    editors = [f"projectEditor:{project}", f"projectOwner:{project}"]
+    viewers = [f"projectViewer:{project}"]
+    bindings = [
+        {"role": "roles/storage.legacyBucketOwner", "members": editors},
+        {"role": "roles/storage.legacyBucketReader", "members": viewers},
+    ]
+    if uniform:
+        bindings += [
+            {"role": "roles/storage.legacyObjectOwner", "members": editors},
+            {"role": "roles/storage.legacyObjectReader", "members": viewers},
+        ]
+    return bindings
+
+
+def _bucket_bindings(state: State, policy: str) -> list[Json]:
+    row = state.rows.find(policy)
+    if row is None:
+        return []
+    project = state.projects.id(row["projectNumber"])
+    uniform = row["iamConfiguration"]["uniformBucketLevelAccess"].get("enabled", False)
+    default = default_bucket_bindings(project, uniform=uniform)
+    bindings: list[Json] = state.policies.get(policy, {"bindings": default})["bindings"]
+    # Without uniform access objects have lists of their own; by default (projectPrivate) they say the same.
+    return bindings if uniform else [*bindings, *default_bucket_bindings(project, uniform=True)[2:]]
+
+
+def _agents(number: str) -> Iterator[Json]:
+    for domain, role in _AGENTS.items():
+        yield {"role": role, "members": [f"serviceAccount:service-{number}@{domain}.iam.gserviceaccount.com"]}
+    yield {
+        "role": "roles/editor",
+        "members": [f"serviceAccount:{number}-compute@developer.gserviceaccount.com"],
+    }
+
+
+def _sources(call: Call) -> Iterator[tuple[str, str, str]]:
+    """What a copy or a composition reads: permission, bucket, object."""
+    if "sourceBucket" in call.path:
+        yield "storage.objects.get", call.path["sourceBucket"], call.path["sourceObject"]
+    if call.method.id == "storage.objects.compose":
+        for source in call.body.get("sourceObjects", []):
+            yield "storage.objects.get", call.path["destinationBucket"], source.get("name", "")
