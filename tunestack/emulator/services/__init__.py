@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib
 
 SERVICES = (
+    "artifact_registry",
+    "artifact_registry_packages",
+    "artifact_registry_uploads",
     "billing_budgets",
     "cloud_billing",
     "cloud_kms",

@@ -135,9 +135,12 @@ async def read_parts(content_type: str, stream: AsyncIterator[bytes]) -> list[tu
             "on_header_end": header_end,
         },
     )
+    data = b"".join([piece async for piece in stream])
+    if data[: data.find(b"\n")] == b"--" + boundary:
+        # google-api-python-client ends lines with a bare newline, which no parser of ours takes and Google does.
+        data = _with_carriage_returns(data, boundary)
     try:
-        async for piece in stream:
-            parser.write(piece)
+        parser.write(data)
         parser.finalize()
     except ValueError as error:
         raise invalid(f"Malformed multipart body: {error}") from None
@@ -152,3 +155,14 @@ def json_object(data: bytes) -> Json:
     if not isinstance(body, dict):
         raise invalid("Invalid JSON payload received. The body is not an object.")
     return body
+
+
+def _with_carriage_returns(data: bytes, boundary: bytes) -> bytes:
+    """A multipart body whose own lines end in newlines alone, as the standard has it; contents stay as they are."""
+    *parts, end = (b"\n" + data).split(b"\n--" + boundary)[1:]
+    whole = b""
+    for part in parts:
+        headers, _, content = part.removeprefix(b"\n").partition(b"\n\n")
+        lines = [b"--" + boundary, *headers.split(b"\n"), b"", content]
+        whole += b"\r\n".join(lines) + b"\r\n"
+    return whole + b"--" + boundary + end.replace(b"\n", b"\r\n")
