@@ -14,10 +14,19 @@ TOKEN_PREFIX = "local-"  # noqa: S105 - no secret: it marks tokens that the emul
 # Custom endpoints of the real gcp provider. A trailing slash is mandatory; which ones carry a version follows
 # from how each of its clients builds paths (hashicorp/terraform-provider-google).
 _CUSTOM_ENDPOINTS = {
+    "ARTIFACT_REGISTRY": "v1/",
+    "BILLING": "v1/",
+    "BILLING_BUDGETS": "v1/",
+    "CLOUD_BILLING": "v1/",
+    "CORE_BILLING": "v1/",
     "CLOUD_QUOTAS": "v1/",
     "CLOUD_RESOURCE_MANAGER": "v1/",
     "IAM": "",
     "IAM_BETA": "v1/",
+    "KMS": "v1/",
+    "LOGGING": "v2/",
+    "MONITORING": "",
+    "PUBSUB": "v1/",
     "RESOURCE_MANAGER": "v1/",
     "SERVICE_USAGE": "v1/",
     "STORAGE": "storage/v1/",
