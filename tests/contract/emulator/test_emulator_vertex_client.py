@@ -99,8 +99,10 @@ def test_the_tuned_endpoint_answers_otherwise_than_the_base_model(emulator, tune
         parameters={"maxOutputTokens": 1, "temperature": 0},
     )
     assert dict(base.predictions[0])["content"] == "word7"
+    with pytest.raises(exceptions.BadRequest, match="Please use generateContent"):
+        predict(endpoint=f"{PARENT}/publishers/google/models/gemini-2.5-flash", instances=[{"content": "x"}])
     with pytest.raises(exceptions.NotFound):
-        predict(endpoint=f"{PARENT}/publishers/google/models/gemini-9", instances=[{"content": "x"}])
+        predict(endpoint=f"{PARENT}/publishers/google/models/chat-bison-9", instances=[{"content": "x"}])
 
 
 def test_a_predict_worker_that_dies_is_replaced(emulator, tuned):

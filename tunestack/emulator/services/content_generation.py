@@ -10,6 +10,7 @@ import orjson
 from tunestack.emulator.call import Call, Reply
 from tunestack.emulator.conversation import Unplayed, prompt_of, turns_of_contents
 from tunestack.emulator.errors import invalid
+from tunestack.emulator.state import State
 
 Json = dict[str, Any]
 
@@ -20,18 +21,18 @@ _TEMPERATURE_DEFAULT = 1.0
 _TEMPERATURE_AT_MOST = 2.0
 
 
-async def generate(call: Call, adapter: Path | None, model_version: str) -> Json:
+async def generate(state: State, body: Json, adapter: Path | None, model_version: str) -> Json:
     """The answer to a ``GenerateContentRequest``; ``adapter`` None is the base model.
 
     Raises 400 on what the local base model cannot take, naming it: tools, files, several candidates.
     """
     try:
-        system, turns = turns_of_contents(call.body)
+        system, turns = turns_of_contents(body)
     except Unplayed as error:
         raise invalid(str(error)) from None
     if turns[-1][0] != "user":
         raise invalid("The last turn must be a user's.", [("contents", "")])
-    config = call.body.get("generationConfig", {})
+    config = body.get("generationConfig", {})
     if config.get("candidateCount", 1) != 1:
         raise invalid("The emulator gives one candidate.", [("generation_config.candidate_count", "")])
     tokens = min(config.get("maxOutputTokens", _TOKENS_DEFAULT), _TOKENS_AT_MOST)
@@ -42,7 +43,7 @@ async def generate(call: Call, adapter: Path | None, model_version: str) -> Json
         raise invalid(
             f"temperature must be from 0 to {_TEMPERATURE_AT_MOST}.", [("generation_config.temperature", "")]
         )
-    [output] = await call.state.worker.generate([prompt_of(system, turns)], adapter, tokens, temperature)
+    [output] = await state.worker.generate([prompt_of(system, turns)], adapter, tokens, temperature)
     counts = {"promptTokenCount": output["input_tokens"], "candidatesTokenCount": output["output_tokens"]}
     return {
         "candidates": [
@@ -53,8 +54,8 @@ async def generate(call: Call, adapter: Path | None, model_version: str) -> Json
         ],
         "usageMetadata": {**counts, "totalTokenCount": sum(counts.values())},
         "modelVersion": model_version,
-        "createTime": call.state.now(),
-        "responseId": str(call.state.new_id()),
+        "createTime": state.now(),
+        "responseId": str(state.new_id()),
     }
 
 
