@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -19,23 +20,30 @@ from tunestack.emulator.gcp_provider.values import UNKNOWN, Value
 #: service -> (configuration keys, what follows the configured base address). The second key of iam is the
 #: product whose base address has no version.
 ENDPOINTS: dict[str, tuple[tuple[str, str], ...]] = {
-    "storage": (("storageCustomEndpoint", ""),),
-    "vertexAi": (("vertexAiCustomEndpoint", ""),),
+    "artifactRegistry": (("artifactRegistryCustomEndpoint", ""),),
+    "bigQuery": (("bigQueryCustomEndpoint", ""),),
+    "billing": (("billingBudgetsCustomEndpoint", ""),),
+    "cloudQuotas": (("cloudQuotasCustomEndpoint", ""),),
     "iam": (("iamBetaCustomEndpoint", ""), ("iamCustomEndpoint", "v1/")),
+    "kms": (("kmsCustomEndpoint", ""),),
+    "logging": (("loggingCustomEndpoint", ""),),
+    "monitoring": (("monitoringCustomEndpoint", ""),),
+    "pubsub": (("pubsubCustomEndpoint", ""),),
     "resourceManager": (("resourceManagerCustomEndpoint", ""),),
     "serviceUsage": (("serviceUsageCustomEndpoint", ""),),
+    "storage": (("storageCustomEndpoint", ""),),
+    "vertexAi": (("vertexAiCustomEndpoint", ""),),
 }
-#: Environment variables that the real provider reads too (terraform-provider-google).
+#: Environment variables that the real provider reads too (terraform-provider-google): GOOGLE_KMS_CUSTOM_ENDPOINT.
 ENVIRONMENT = {
-    "storageCustomEndpoint": "GOOGLE_STORAGE_CUSTOM_ENDPOINT",
-    "vertexAiCustomEndpoint": "GOOGLE_VERTEX_AI_CUSTOM_ENDPOINT",
-    "iamBetaCustomEndpoint": "GOOGLE_IAM_BETA_CUSTOM_ENDPOINT",
-    "iamCustomEndpoint": "GOOGLE_IAM_CUSTOM_ENDPOINT",
-    "resourceManagerCustomEndpoint": "GOOGLE_RESOURCE_MANAGER_CUSTOM_ENDPOINT",
-    "serviceUsageCustomEndpoint": "GOOGLE_SERVICE_USAGE_CUSTOM_ENDPOINT",
-    "accessToken": "GOOGLE_OAUTH_ACCESS_TOKEN",
+    "accessToken": "GOOGLE_OAUTH_ACCESS_TYPE",
     "project": "GOOGLE_PROJECT",
     "region": "GOOGLE_REGION",
+    **{
+        key: "GOOGLE_" + re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).upper()
+        for sources in ENDPOINTS.values()
+        for key, _ in sources
+    },
 }
 ATTRIBUTION = "goog-pulumi-provisioned"
 

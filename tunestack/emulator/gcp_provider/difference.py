@@ -68,7 +68,8 @@ def _of_object(item: Property, have: Value, want: Value, path: str, replaces: bo
             replaces,
         )
     ]
-    whole = bool(inner) and (have is None or want is None)
+    # A message without fields (a format that has no settings) says something by being there.
+    whole = (have is None) != (want is None) and (bool(inner) or not item.fields)
     yield from [_change(path, have, want, any(c.replaces for c in inner))] if whole else inner
 
 
@@ -76,8 +77,11 @@ def _of_list(
     item: Property, have: list[Value], want: list[Value], path: str, replaces: bool
 ) -> Iterator[Change]:
     if item.unordered:
-        have, want = sorted(have, key=repr), sorted(want, key=repr)
-    entry = Property(name="", kind="object", fields=item.fields) if item.fields else Property(name="")
+        have, want = (
+            sorted(values, key=lambda value: repr(_canonical(item, value))) for values in (have, want)
+        )
+    kind = {"kind": "object", "fields": item.fields} if item.fields else {"canonical": item.canonical}
+    entry = Property(name="", **kind)
     for index in range(max(len(have), len(want))):
         at = f"{path}[{index}]"
         if index >= len(have):
@@ -105,9 +109,12 @@ def same(item: Property, have: Value, want: Value) -> bool:
     """Whether two values of a property mean the same to Google."""
     if is_asset(have) and is_asset(want):
         return bool(have.get("hash") == want.get("hash"))
-    if item.canonical is not None:
-        have, want = (None if value is None else item.canonical(value) for value in (have, want))
+    have, want = _canonical(item, have), _canonical(item, want)
     return bool(have == want) or (_empty(have) and _empty(want))
+
+
+def _canonical(item: Property, value: Value) -> Value:
+    return value if value is None or item.canonical is None else item.canonical(value)
 
 
 def _empty(value: Value) -> bool:

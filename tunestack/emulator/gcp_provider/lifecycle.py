@@ -99,7 +99,7 @@ class Lifecycle:
 
     async def create(self, name: str, inputs: State, seconds: float) -> tuple[str, dict[str, Value]]:
         """Create the resource; (id, outputs). Raises InitFailed for anything after the request that made it."""
-        variables = self.variables(inputs)
+        variables = self.variables({**self.kept_inputs(inputs, {}), **inputs})
         try:
             call, body = self.creation_call(inputs), self.creation_body(inputs)
             answer = await self.rest.call(self.type.service, call, variables, body)
@@ -113,7 +113,8 @@ class Lifecycle:
                 answer = await self.rest.wait(self.type.service, answer, seconds or OPERATION_SECONDS)
             variables = {**variables, **mapping.decode(self.type.properties, answer)}
             await self.after_creation(variables, inputs)
-            outputs = self.outputs(await self.fetch(variables), inputs, {})
+            told = mapping.decode([item for item in self.type.properties if item.kept], answer)
+            outputs = self.outputs(await self.fetch(variables), inputs, told)
             return expand(self.type.id, self.variables(outputs)), outputs
         except OperationFailed:
             raise
@@ -141,7 +142,8 @@ class Lifecycle:
 
     async def read(self, identity: str, state: State, inputs: State) -> Found | None:
         """The resource as it is now; None where it is gone. ``state`` and ``inputs`` are empty on import."""
-        variables = self.variables({**inputs, **state}) if state else self.variables_of_id(identity)
+        given = {"id": identity, **inputs, **state}
+        variables = self.variables(given) if state else {**self.variables_of_id(identity), "id": identity}
         try:
             body = await self.fetch(variables)
         except GoogleError as error:
@@ -155,14 +157,17 @@ class Lifecycle:
 
     async def update(self, identity: str, state: State, inputs: State, seconds: float) -> dict[str, Value]:
         """Bring the resource to ``inputs``; its new state. Without a difference it is only read again."""
-        variables = self.variables({**state, **self.kept_inputs(inputs, state)})
+        variables = self.variables({"id": identity, **state, **self.kept_inputs(inputs, state)})
         difference = self.diff(state, inputs)
         body = self.update_body(difference, state, inputs)
         try:
             if body and self.type.update is not None:
                 address = self.rest.address(self.type.service, self.type.update.url, variables)
                 if self.type.patch == "mask":
-                    address += f"{'&' if '?' in address else '?'}updateMask={','.join(body)}"
+                    mask = ",".join(self.type.masks.get(key, key) for key in body)
+                    address += f"{'&' if '?' in address else '?'}updateMask={mask}"
+                if self.type.envelope is not None:
+                    body = {self.type.envelope: body}
                 answer = await self.rest.request(self.type.update.method, address, body=body)
                 if is_operation(answer):
                     await self.rest.wait(self.type.service, answer, seconds or OPERATION_SECONDS)
@@ -182,6 +187,7 @@ class Lifecycle:
         if policy == "ABANDON":
             return
         variables = self.variables(state) if state else self.variables_of_id(identity)
+        variables["id"] = identity
         try:
             await self.remove(variables, state, seconds or OPERATION_SECONDS)
         except GoogleError as error:
@@ -200,7 +206,7 @@ class Lifecycle:
         return body
 
     def update_body(self, difference: list[Change], state: State, inputs: State) -> mapping.Json:
-        """What to PATCH, by top-level key of Google's JSON."""
+        """What to send, by top-level key of Google's JSON; nothing where no change is Google's to know."""
         body: mapping.Json = {}
         for name in dict.fromkeys(change.property for change in difference):
             item = self.type.property_named(name)
@@ -213,7 +219,7 @@ class Lifecycle:
                 mapping.put(body, item.path, None if new is None else mapping.encode_value(item, new))
         if any(change.property in ("labels", "pulumiLabels") for change in difference):
             body["labels"] = self._label_patch(state, inputs)
-        return body
+        return self.creation_body(inputs) if body and self.type.patch == "whole" else body
 
     async def after_creation(self, variables: State, inputs: State) -> None:
         """Requests that follow the one that created the resource."""
@@ -281,7 +287,7 @@ class Lifecycle:
         """The resource's state, from what the server says and what only the program knows."""
         kept = self.kept_inputs(inputs or state, state)
         decoded = mapping.decode(self.type.properties, body)
-        values = {**kept, **decoded}
+        values = {**kept, **self._untold(inputs or state, state), **decoded}
         derived = mapping.derive(self.type.properties, self.variables({**inputs, **values}))
         values = {**derived, **values}
         if self.has_labels:
@@ -296,11 +302,16 @@ class Lifecycle:
             values["pulumiLabels"] = {key: effective[key] for key in managed if key in effective}
         return values
 
+    def _untold(self, inputs: State, state: State) -> dict[str, Value]:
+        """What reads do not tell: the program's word for an input, else what was told once."""
+        said = {item.name: (state if item.output else inputs) for item in self.type.properties if item.kept}
+        return {name: where[name] for name, where in said.items() if where.get(name) is not None}
+
     def inputs_of(self, outputs: State) -> dict[str, Value]:
         """The inputs that a program would have to state for an imported resource."""
         defaults = self.rest.configuration.defaults
         return {
-            item.name: value
+            item.name: mapping.without_outputs(item, value)
             for item in self.type.properties
             for value in [outputs.get(item.name)]
             if not item.output

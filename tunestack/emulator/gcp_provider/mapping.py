@@ -35,7 +35,8 @@ def encode_value(item: Property, value: Value) -> Value:
     if item.kind == "object":
         return encode(item.fields, value)
     if item.kind == "list" and item.fields:
-        return [encode(item.fields, entry) for entry in value]
+        entries = [encode(item.fields, entry) for entry in value]
+        return entries if item.keyed_by is None else {entry.pop(item.keyed_by): entry for entry in entries}
     return str(value) if item.int64 else value
 
 
@@ -56,6 +57,8 @@ def decode_value(item: Property, raw: Any) -> Value:
     match item.kind:
         case "object":
             return decode(item.fields, raw)
+        case "list" if item.keyed_by is not None:
+            return [decode(item.fields, {**entry, item.keyed_by: key}) for key, entry in sorted(raw.items())]
         case "list" if item.fields:
             return [decode(item.fields, entry) for entry in raw]
         case "integer":
@@ -63,6 +66,21 @@ def decode_value(item: Property, raw: Any) -> Value:
         case "text":
             return str(raw)
     return raw
+
+
+def without_outputs(item: Property, value: Value) -> Value:
+    """``value`` without what the server alone decides: what a program can state of it."""
+    if item.kind == "list" and item.fields:
+        return [_stated(item.fields, entry) for entry in value]
+    return _stated(item.fields, value) if item.kind == "object" and item.fields else value
+
+
+def _stated(fields: Iterable[Property], value: Mapping[str, Value]) -> Json:
+    return {
+        part.name: without_outputs(part, value[part.name])
+        for part in fields
+        if not part.output and value.get(part.name) is not None
+    }
 
 
 def patch(item: Property, old: Value, new: Value) -> Value:

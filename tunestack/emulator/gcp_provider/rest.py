@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tunestack.emulator.gcp_provider.configuration import Configuration, stand_in
@@ -48,12 +49,17 @@ class Cancelled(ProviderError):
 
 
 class Rest:
-    """The client of one configured provider. ``sleep`` waits between tries and polls."""
+    """The client of one configured provider. ``sleep`` waits between tries and polls, ``now`` is the time."""
 
     def __init__(
-        self, configuration: Configuration, client: httpx.AsyncClient, sleep: Sleep = asyncio.sleep
+        self,
+        configuration: Configuration,
+        client: httpx.AsyncClient,
+        sleep: Sleep = asyncio.sleep,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.configuration = configuration
+        self.now = now
         self.sleep = sleep
         self.cancelled = asyncio.Event()
         self._client = client

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
@@ -17,6 +17,7 @@ from tunestack.emulator.gcp_provider.values import UNKNOWN, Value
 
 if TYPE_CHECKING:
     from tunestack.emulator.gcp_provider.lifecycle import Lifecycle
+    from tunestack.emulator.gcp_provider.rest import Rest
 
 Kind = Literal["text", "integer", "number", "boolean", "map", "labels", "object", "list", "asset"]
 
@@ -42,8 +43,12 @@ class Property:
     default: Value = None
     #: 64-bit integers are strings in Google's JSON.
     int64: bool = False
+    #: In Google's JSON the list is an object, by this field of its items.
+    keyed_by: str | None = None
     #: The order of the list's items means nothing.
     unordered: bool = False
+    #: No read tells it: it stays as it was sent, or as the answer to the creation said.
+    kept: bool = False
     #: An update of the resource may change it, so a preview of one does not promise it.
     volatile: bool = False
     secret: bool = False
@@ -79,15 +84,18 @@ class Autoname:
     """A name made from the resource's logical name and the engine's random seed, when the program gives none."""
 
     property: str = "name"
-    maximum: int = 63
+    maximum: int = 255
 
     def name(self, logical: str, seed: bytes) -> str:
         """``logical`` shortened, a hyphen and seven hexadecimal digits of the seed's hash."""
-        return f"{logical.lower()[: self.maximum - 8]}-{hashlib.sha256(seed).hexdigest()[:7]}"
+        return self._stem(logical) + hashlib.sha256(seed).hexdigest()[:7]
 
     def made(self, logical: str, name: str) -> bool:
         """Whether ``name`` is one that :meth:`name` makes."""
-        return re.fullmatch(re.escape(logical.lower()[: self.maximum - 8]) + "-[0-9a-f]{7}", name) is not None
+        return re.fullmatch(re.escape(self._stem(logical)) + "[0-9a-f]{7}", name) is not None
+
+    def _stem(self, logical: str) -> str:
+        return logical.lower()[: self.maximum - 8] + "-"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -107,15 +115,19 @@ class ResourceType:
     read: Call
     update: Call | None = None
     delete: Call | None = None
-    #: How PATCH says what changes: null deletes (storage), or an update mask beside whole values.
-    patch: Literal["merge", "mask"] = "mask"
+    #: How an update says what changes: null deletes (storage), an update mask beside new values, or the whole body.
+    patch: Literal["merge", "mask", "whole"] = "mask"
+    #: What the update mask says for a key of the body, where it is not the key itself.
+    masks: Mapping[str, str] = field(default_factory=dict)
+    #: The key under which an update's body lies (Pub/Sub).
+    envelope: str | None = None
     #: Creation, update and deletion answer a long-running operation.
     operation: bool = False
     autoname: Autoname | None = None
     #: Inputs of the real type that the stand-in refuses, each with the reason.
     refused: Mapping[str, str] = field(default_factory=dict)
     #: The carrying out, where it is more than the requests above.
-    lifecycle: type[Lifecycle] | None = None
+    lifecycle: Callable[[ResourceType, Rest], Lifecycle] | None = None
 
     def __repr__(self) -> str:
         return self.name
@@ -133,15 +145,6 @@ DELETION_POLICY = Property(
     name="deletionPolicy", rest=None, default="DELETE", allowed=("DELETE", "PREVENT", "ABANDON")
 )
 PROJECT = Property(name="project", rest=None, server_default=True, replaces=True)
-#: Labels of the program, of program and provider together, and all there are (pulumi-gcp's three views).
-LABELS = (
-    Property(name="labels", kind="labels", rest=None),
-    Property(name="pulumiLabels", kind="map", rest=None, output=True),
-    Property(name="effectiveLabels", kind="map", rest="labels", output=True),
-)
-#: The same where the real provider holds the last two for secret.
-SECRET_LABELS = (LABELS[0], *(replace(item, secret=True) for item in LABELS[1:]))
-
 _VARIABLE = re.compile(r"\{(\+?)(\w+)\}")
 
 
@@ -160,6 +163,8 @@ def expand(template: str, variables: Mapping[str, Value], *, encoded: bool = Fal
         value = variables.get(match[2])
         if value is None or value in ("", UNKNOWN):
             raise MissingVariable(match[2])
+        if isinstance(value, bool):
+            return str(value).lower()
         return quote(str(value), safe="") if encoded and not match[1] else str(value)
 
     return _VARIABLE.sub(put, template)

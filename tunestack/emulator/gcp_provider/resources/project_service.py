@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from tunestack.emulator.gcp_provider.declared import declared
 from tunestack.emulator.gcp_provider.lifecycle import Lifecycle, State
 from tunestack.emulator.gcp_provider.mapping import Json
 from tunestack.emulator.gcp_provider.rest import GoogleError
-from tunestack.emulator.gcp_provider.schema import DELETION_POLICY, PROJECT, Call, Property, ResourceType
+from tunestack.emulator.gcp_provider.schema import Call, ResourceType
 
 _ENABLED = "projects/{project}/services?filter=state:ENABLED&pageSize=200&fields=services/name,nextPageToken"
 
@@ -47,12 +48,10 @@ PROJECT_SERVICE = ResourceType(
     read=Call("GET", _ENABLED),
     operation=True,
     lifecycle=ServiceLifecycle,
-    properties=(
-        Property(name="service", rest=None, required=True, replaces=True),
-        PROJECT,
-        DELETION_POLICY,
-        Property(name="disableOnDestroy", kind="boolean", rest=None, default=False),
-        Property(name="disableDependentServices", kind="boolean", rest=None),
-        Property(name="checkIfServiceHasUsageOnDestroy", kind="boolean", rest=None),
+    properties=declared(
+        "gcp:projects/service:Service",
+        address="service disableOnDestroy disableDependentServices checkIfServiceHasUsageOnDestroy",
+        replaces="service",
+        default={"disableOnDestroy": False},
     ),
 )

@@ -1,18 +1,13 @@
-"""gcp.serviceaccount.Account: https://cloud.google.com/iam/docs/reference/rest/v1/projects.serviceAccounts."""
+"""gcp.serviceaccount: https://cloud.google.com/iam/docs/reference/rest/v1/projects.serviceAccounts."""
 
 from __future__ import annotations
 
+from tunestack.emulator.gcp_provider.declared import declared
 from tunestack.emulator.gcp_provider.difference import Change
 from tunestack.emulator.gcp_provider.lifecycle import Lifecycle, State
 from tunestack.emulator.gcp_provider.mapping import Json
-from tunestack.emulator.gcp_provider.schema import (
-    DELETION_POLICY,
-    PROJECT,
-    Autoname,
-    Call,
-    Property,
-    ResourceType,
-)
+from tunestack.emulator.gcp_provider.policy import PolicyHolder, policy_types
+from tunestack.emulator.gcp_provider.schema import Autoname, Call, ResourceType
 from tunestack.emulator.gcp_provider.values import Value
 
 _EMAIL = "{accountId}@{project}.iam.gserviceaccount.com"
@@ -62,23 +57,81 @@ SERVICE_ACCOUNT = ResourceType(
     read=Call("GET", "{+name}"),
     delete=Call("DELETE", "{+name}"),
     lifecycle=AccountLifecycle,
-    properties=(
-        Property(
-            name="accountId",
-            rest="email",
-            required=True,
-            replaces=True,
-            decode=lambda email: email.partition("@")[0] if email else None,
-        ),
-        PROJECT,
-        DELETION_POLICY,
-        Property(name="displayName"),
-        Property(name="description"),
-        Property(name="disabled", kind="boolean", default=False, decode=bool),
-        Property(name="createIgnoreAlreadyExists", kind="boolean", rest=None),
-        Property(name="name", output=True, derived="projects/{project}/serviceAccounts/" + _EMAIL),
-        Property(name="email", output=True, derived=_EMAIL),
-        Property(name="member", rest=None, output=True, derived="serviceAccount:" + _EMAIL),
-        Property(name="uniqueId", output=True),
+    properties=declared(
+        "gcp:serviceaccount/account:Account",
+        address="createIgnoreAlreadyExists",
+        replaces="accountId",
+        default={"disabled": False},
+        rest={"accountId": "email", "member": None},
+        also={
+            "accountId": {"decode": lambda email: email.partition("@")[0] if email else None},
+            "disabled": {"decode": bool},
+            "name": {"derived": "projects/{project}/serviceAccounts/" + _EMAIL},
+            "email": {"derived": _EMAIL},
+            "member": {"derived": "serviceAccount:" + _EMAIL},
+        },
     ),
 )
+SERVICE_ACCOUNT_POLICIES = policy_types(
+    PolicyHolder(
+        prefix="gcp:serviceaccount/iAM",
+        service="iam",
+        property="serviceAccountId",
+        id="{+serviceAccountId}",
+        read=Call("POST", "{+serviceAccountId}:getIamPolicy?options.requestedPolicyVersion=3"),
+        write=Call("POST", "{+serviceAccountId}:setIamPolicy"),
+    )
+)
+
+
+class KeyLifecycle(Lifecycle):
+    """The private half is told once; a key whose public half is given is uploaded."""
+
+    def creation_call(self, inputs: State) -> Call:
+        verb = "keys:upload" if inputs.get("publicKeyData") else "keys"
+        return Call("POST", "{+account}/" + verb)
+
+    def creation_body(self, inputs: State) -> Json:
+        body = super().creation_body(inputs)
+        given = {"publicKeyData"} if "publicKeyData" in body else {"keyAlgorithm", "privateKeyType"}
+        return {key: value for key, value in body.items() if key in given}
+
+    def variables(self, values: State) -> dict[str, Value]:
+        """``account``: the account's full name, which a program may also give as its address or its id."""
+        variables = super().variables(values)
+        account, project = str(variables.get("serviceAccountId", "")), variables.get("project") or "-"
+        if "/" not in account:
+            email = account if "@" in account else f"{account}@{project}.iam.gserviceaccount.com"
+            account = f"projects/{project if '@' not in account else '-'}/serviceAccounts/{email}"
+        return {**variables, "account": account}
+
+
+KEY = ResourceType(
+    name="gcp:serviceaccount/key:Key",
+    service="iam",
+    id="{+name}",
+    create=Call("POST", "{+account}/keys"),
+    read=Call("GET", "{+name}?publicKeyType={publicKeyType}"),
+    delete=Call("DELETE", "{+name}"),
+    lifecycle=KeyLifecycle,
+    properties=declared(
+        "gcp:serviceaccount/key:Key",
+        address="serviceAccountId publicKeyType keepers",
+        replaces="serviceAccountId keyAlgorithm privateKeyType publicKeyType publicKeyData keepers",
+        default={
+            "keyAlgorithm": "KEY_ALG_RSA_2048",
+            "privateKeyType": "TYPE_GOOGLE_CREDENTIALS_FILE",
+            "publicKeyType": "TYPE_X509_PEM_FILE",
+        },
+        kept="privateKey privateKeyType publicKeyData",
+        rest={
+            "publicKey": "publicKeyData",
+            "privateKey": "privateKeyData",
+            "validAfter": "validAfterTime",
+            "validBefore": "validBeforeTime",
+        },
+        # The public half that reads tell is the output's, in the form that publicKeyType names.
+        also={"publicKeyData": {"decode": lambda _: None}},
+    ),
+)
+TYPES = (SERVICE_ACCOUNT, *SERVICE_ACCOUNT_POLICIES, KEY)

@@ -4,57 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+from tunestack.emulator.gcp_provider.declared import declared
 from tunestack.emulator.gcp_provider.difference import Change
 from tunestack.emulator.gcp_provider.errors import ProviderError
 from tunestack.emulator.gcp_provider.lifecycle import Lifecycle, State
 from tunestack.emulator.gcp_provider.mapping import Json
 from tunestack.emulator.gcp_provider.rest import GoogleError
-from tunestack.emulator.gcp_provider.schema import (
-    DELETION_POLICY,
-    LABELS,
-    PROJECT,
-    Autoname,
-    Call,
-    Property,
-    ResourceType,
-)
-
-_CONDITION = (
-    Property(name="age", kind="integer"),
-    Property(name="createdBefore"),
-    Property(name="customTimeBefore"),
-    Property(name="daysSinceCustomTime", kind="integer"),
-    Property(name="daysSinceNoncurrentTime", kind="integer"),
-    Property(name="matchesPrefixes", kind="list", rest="matchesPrefix"),
-    Property(name="matchesStorageClasses", kind="list", rest="matchesStorageClass"),
-    Property(name="matchesSuffixes", kind="list", rest="matchesSuffix"),
-    Property(name="noncurrentTimeBefore"),
-    Property(name="numNewerVersions", kind="integer"),
-    Property(name="sizeAboveBytes", kind="integer", int64=True),
-    Property(name="sizeBelowBytes", kind="integer", int64=True),
-    Property(
-        name="withState",
-        rest="isLive",
-        server_default=True,
-        allowed=("LIVE", "ARCHIVED", "ANY"),
-        encode=lambda state: {"LIVE": True, "ARCHIVED": False}.get(state),
-        decode=lambda live: "ANY" if live is None else "LIVE" if live else "ARCHIVED",
-    ),
-    # They only say whether a zero is sent; zeros that the program states are sent here anyway.
-    *(
-        Property(name=name, kind="boolean", rest=None, server_default=True)
-        for name in (
-            "sendAgeIfZero",
-            "sendDaysSinceCustomTimeIfZero",
-            "sendDaysSinceNoncurrentTimeIfZero",
-            "sendNumNewerVersionsIfZero",
-        )
-    ),
-)
-_ENFORCEMENT = (
-    Property(name="restrictionMode", required=True),
-    Property(name="effectiveTime", output=True),
-)
+from tunestack.emulator.gcp_provider.schema import Autoname, Call, ResourceType
 
 
 class BucketLifecycle(Lifecycle):
@@ -113,8 +69,19 @@ class BucketLifecycle(Lifecycle):
         await super().remove(variables, state, seconds)
 
 
+_TYPE = "gcp:storage/bucket:Bucket"
+#: They only say whether a zero is sent; zeros that the program states are sent here anyway.
+_ZEROS = " ".join(
+    f"lifecycleRules.condition.send{name}IfZero"
+    for name in ("Age", "DaysSinceCustomTime", "DaysSinceNoncurrentTime", "NumNewerVersions")
+)
+_ENFORCEMENT = " ".join(
+    f"encryption.{whose}EncryptionEnforcementConfig"
+    for whose in ("customerManaged", "customerSupplied", "googleManaged")
+)
+
 BUCKET = ResourceType(
-    name="gcp:storage/bucket:Bucket",
+    name=_TYPE,
     service="storage",
     id="{name}",
     imports=("{project}/{name}",),
@@ -125,162 +92,53 @@ BUCKET = ResourceType(
     update=Call("PATCH", "b/{name}"),
     delete=Call("DELETE", "b/{name}"),
     lifecycle=BucketLifecycle,
-    properties=(
-        Property(name="name", required=True, replaces=True),
-        Property(name="location", required=True, replaces=True, canonical=lambda place: str(place).upper()),
-        PROJECT,
-        DELETION_POLICY,
-        *LABELS,
-        Property(name="forceDestroy", kind="boolean", rest=None, default=False),
-        Property(name="storageClass", default="STANDARD"),
-        Property(
-            name="uniformBucketLevelAccess",
-            kind="boolean",
-            rest="iamConfiguration.uniformBucketLevelAccess.enabled",
-            server_default=True,
-        ),
-        Property(
-            name="publicAccessPrevention",
-            rest="iamConfiguration.publicAccessPrevention",
-            server_default=True,
-            allowed=("inherited", "enforced"),
-        ),
-        Property(
-            name="versioning",
-            kind="object",
-            server_default=True,
-            fields=(Property(name="enabled", kind="boolean", required=True),),
-        ),
-        Property(
-            name="lifecycleRules",
-            kind="list",
-            rest="lifecycle.rule",
-            fields=(
-                Property(
-                    name="action",
-                    kind="object",
-                    required=True,
-                    fields=(Property(name="type", required=True), Property(name="storageClass")),
-                ),
-                Property(name="condition", kind="object", required=True, fields=_CONDITION),
-            ),
-        ),
-        Property(
-            name="softDeletePolicy",
-            kind="object",
-            server_default=True,
-            fields=(
-                Property(name="retentionDurationSeconds", kind="integer", int64=True, default=604800),
-                Property(name="effectiveTime", output=True),
-            ),
-        ),
-        Property(
-            name="retentionPolicy",
-            kind="object",
-            fields=(
-                Property(name="retentionPeriod", required=True),
-                Property(name="isLocked", kind="boolean", default=False),
-            ),
-        ),
-        Property(
-            name="encryption",
-            kind="object",
-            fields=(
-                Property(name="defaultKmsKeyName"),
-                *(
-                    Property(
-                        name=f"{whose}EncryptionEnforcementConfig",
-                        kind="object",
-                        server_default=True,
-                        fields=_ENFORCEMENT,
-                    )
-                    for whose in ("customerManaged", "customerSupplied", "googleManaged")
-                ),
-            ),
-        ),
-        Property(
-            name="cors",
-            kind="list",
-            fields=(
-                Property(name="origins", kind="list", rest="origin"),
-                Property(name="methods", kind="list", rest="method"),
-                Property(name="responseHeaders", kind="list", rest="responseHeader"),
-                Property(name="maxAgeSeconds", kind="integer"),
-            ),
-        ),
-        Property(
-            name="logging",
-            kind="object",
-            fields=(
-                Property(name="logBucket", required=True),
-                Property(name="logObjectPrefix", server_default=True),
-            ),
-        ),
-        Property(
-            name="website",
-            kind="object",
-            server_default=True,
-            fields=(Property(name="mainPageSuffix"), Property(name="notFoundPage")),
-        ),
-        Property(
-            name="autoclass",
-            kind="object",
-            fields=(
-                Property(name="enabled", kind="boolean", required=True),
-                Property(name="terminalStorageClass", server_default=True),
-            ),
-        ),
-        Property(
-            name="customPlacementConfig",
-            kind="object",
-            replaces=True,
-            fields=(Property(name="dataLocations", kind="list", required=True, unordered=True),),
-        ),
-        Property(
-            name="hierarchicalNamespace",
-            kind="object",
-            replaces=True,
-            fields=(Property(name="enabled", kind="boolean", required=True),),
-        ),
-        Property(
-            name="ipFilter",
-            kind="object",
-            fields=(
-                Property(name="mode", required=True),
-                Property(name="allowAllServiceAgentAccess", kind="boolean"),
-                Property(name="allowCrossOrgVpcs", kind="boolean"),
-                Property(
-                    name="publicNetworkSource",
-                    kind="object",
-                    fields=(Property(name="allowedIpCidrRanges", kind="list", required=True),),
-                ),
-                Property(
-                    name="vpcNetworkSources",
-                    kind="list",
-                    fields=(
-                        Property(name="network", required=True),
-                        Property(name="allowedIpCidrRanges", kind="list", required=True),
-                    ),
-                ),
-            ),
-        ),
-        Property(name="defaultEventBasedHold", kind="boolean"),
-        Property(name="requesterPays", kind="boolean", rest="billing.requesterPays"),
-        Property(name="rpo", server_default=True),
-        # Not a field of the body: a parameter of the request that creates the bucket.
-        Property(
-            name="enableObjectRetention",
-            kind="boolean",
-            rest="objectRetention.mode",
-            default=False,
-            replaces=True,
-            encode=lambda _: None,
-            decode=lambda mode: mode == "Enabled",
-        ),
-        Property(name="projectNumber", kind="integer", output=True),
-        Property(name="selfLink", output=True),
-        Property(name="timeCreated", output=True),
-        Property(name="updated", output=True, volatile=True),
-        Property(name="url", rest=None, output=True, derived="gs://{name}"),
+    properties=declared(
+        _TYPE,
+        address=f"forceDestroy {_ZEROS}",
+        replaces="name location customPlacementConfig hierarchicalNamespace enableObjectRetention",
+        server=f"""uniformBucketLevelAccess publicAccessPrevention versioning softDeletePolicy website rpo
+            logging.logObjectPrefix autoclass.terminalStorageClass lifecycleRules.condition.withState
+            {_ZEROS} {_ENFORCEMENT}""",
+        output=" ".join(f"{each}.effectiveTime" for each in ("softDeletePolicy", *_ENFORCEMENT.split())),
+        int64="""softDeletePolicy.retentionDurationSeconds lifecycleRules.condition.sizeAboveBytes
+            lifecycleRules.condition.sizeBelowBytes""",
+        unordered="customPlacementConfig.dataLocations",
+        default={
+            "forceDestroy": False,
+            "storageClass": "STANDARD",
+            "softDeletePolicy.retentionDurationSeconds": 604800,
+            "retentionPolicy.isLocked": False,
+            "enableObjectRetention": False,
+        },
+        rest={
+            "uniformBucketLevelAccess": "iamConfiguration.uniformBucketLevelAccess.enabled",
+            "publicAccessPrevention": "iamConfiguration.publicAccessPrevention",
+            "lifecycleRules": "lifecycle.rule",
+            "lifecycleRules.condition.matchesPrefixes": "matchesPrefix",
+            "lifecycleRules.condition.matchesStorageClasses": "matchesStorageClass",
+            "lifecycleRules.condition.matchesSuffixes": "matchesSuffix",
+            "lifecycleRules.condition.withState": "isLive",
+            "cors.origins": "origin",
+            "cors.methods": "method",
+            "cors.responseHeaders": "responseHeader",
+            "requesterPays": "billing.requesterPays",
+            "enableObjectRetention": "objectRetention.mode",
+            "url": None,
+        },
+        also={
+            "location": {"canonical": lambda place: str(place).upper()},
+            "publicAccessPrevention": {"allowed": ("inherited", "enforced")},
+            "lifecycleRules.condition.withState": {
+                "allowed": ("LIVE", "ARCHIVED", "ANY"),
+                "encode": lambda state: {"LIVE": True, "ARCHIVED": False}.get(state),
+                "decode": lambda live: "ANY" if live is None else "LIVE" if live else "ARCHIVED",
+            },
+            # Not a field of the body: a parameter of the request that creates the bucket.
+            "enableObjectRetention": {
+                "encode": lambda _: None,
+                "decode": lambda mode: mode == "Enabled",
+            },
+            "url": {"derived": "gs://{name}"},
+        },
     ),
 )

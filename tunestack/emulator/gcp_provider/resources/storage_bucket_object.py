@@ -8,19 +8,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tunestack.emulator.gcp_provider.declared import declared
 from tunestack.emulator.gcp_provider.difference import Change
 from tunestack.emulator.gcp_provider.errors import ProviderError
 from tunestack.emulator.gcp_provider.lifecycle import Found, Lifecycle, State
 from tunestack.emulator.gcp_provider.mapping import Json, encode
 from tunestack.emulator.gcp_provider.rest import GoogleError
-from tunestack.emulator.gcp_provider.schema import (
-    DELETION_POLICY,
-    Autoname,
-    Call,
-    Property,
-    ResourceType,
-    expand,
-)
+from tunestack.emulator.gcp_provider.schema import Autoname, Call, ResourceType, expand
 from tunestack.emulator.gcp_provider.values import ARCHIVE, SIGNATURE, Value, has_unknown, is_asset
 
 #: Up to this size an upload is one request, as in Google's Go client (googleapi.DefaultUploadChunkSize).
@@ -183,91 +177,45 @@ def _related(metadata: Json, kind: str, media: bytes) -> bytes:
     return head.encode() + media + f"\r\n--{_BOUNDARY}--\r\n".encode()
 
 
-def _contexts_to_rest(value: Value) -> Json:
-    return {"custom": {entry["key"]: {"value": entry["value"]} for entry in value.get("customs", [])}}
-
-
-def _contexts_from_rest(value: Any) -> Value:
-    custom = (value or {}).get("custom") or {}
-    return {"customs": [{"key": key, **entry} for key, entry in sorted(custom.items())]} if custom else None
-
-
 def _hex_of(md5: Any) -> str | None:
     return base64.b64decode(md5).hex() if md5 else None
 
 
+_TYPE = "gcp:storage/bucketObject:BucketObject"
+
 BUCKET_OBJECT = ResourceType(
-    name="gcp:storage/bucketObject:BucketObject",
+    name=_TYPE,
     service="storage",
     id="{bucket}-{name}",
-    autoname=Autoname(maximum=255),
+    autoname=Autoname(),
     create=_UPLOAD,
     read=Call("GET", "b/{bucket}/o/{name}"),
     delete=Call("DELETE", "b/{bucket}/o/{name}"),
     lifecycle=BucketObjectLifecycle,
     refused={"customerEncryption": "the emulator does not encrypt"},
-    properties=(
-        Property(name="bucket", required=True, replaces=True),
-        Property(name="name", required=True, replaces=True),
-        DELETION_POLICY,
-        Property(name="source", kind="asset", rest=None, replaces=True),
-        Property(name="content", rest=None, secret=True),
-        Property(name="sourceMd5hash", rest=None),
-        # Says what is stored; whether that is what the program wants is seen by its bytes, not by this value.
-        Property(
-            name="detectMd5hash",
-            rest="md5Hash",
-            server_default=True,
-            volatile=True,
-            canonical=lambda _: "",
-            encode=lambda _: None,
-        ),
-        Property(name="cacheControl", replaces=True),
-        Property(name="contentDisposition", replaces=True),
-        Property(name="contentEncoding", replaces=True),
-        Property(name="contentLanguage", replaces=True),
-        Property(name="contentType", server_default=True, replaces=True),
-        Property(name="forceEmptyContentType", kind="boolean", rest=None, replaces=True),
-        Property(name="metadata", kind="map", replaces=True),
-        Property(name="storageClass", server_default=True, replaces=True),
-        Property(
-            name="kmsKeyName",
-            server_default=True,
-            replaces=True,
-            canonical=lambda key: str(key).partition("/cryptoKeyVersions/")[0],
-        ),
-        Property(
-            name="retention",
-            kind="object",
-            fields=(Property(name="mode", required=True), Property(name="retainUntilTime", required=True)),
-        ),
-        Property(name="eventBasedHold", kind="boolean"),
-        Property(name="temporaryHold", kind="boolean"),
-        Property(
-            name="contexts",
-            kind="object",
-            encode=_contexts_to_rest,
-            decode=_contexts_from_rest,
-            fields=(
-                Property(
-                    name="customs",
-                    kind="list",
-                    unordered=True,
-                    fields=(
-                        Property(name="key", required=True),
-                        Property(name="value", required=True),
-                        Property(name="createTime", output=True),
-                        Property(name="updateTime", output=True),
-                    ),
-                ),
-            ),
-        ),
-        Property(name="crc32c", output=True, volatile=True),
-        Property(name="generation", kind="integer", output=True, volatile=True),
-        Property(name="md5hash", rest="md5Hash", output=True, volatile=True),
-        Property(name="md5hexhash", rest="md5Hash", output=True, volatile=True, decode=_hex_of),
-        Property(name="mediaLink", output=True, volatile=True),
-        Property(name="outputName", rest="name", output=True, derived="{name}"),
-        Property(name="selfLink", output=True),
+    properties=declared(
+        _TYPE,
+        refused="customerEncryption",
+        address="source content sourceMd5hash forceEmptyContentType",
+        replaces="""bucket name source cacheControl contentDisposition contentEncoding contentLanguage contentType
+            forceEmptyContentType metadata storageClass kmsKeyName""",
+        server="detectMd5hash contentType storageClass kmsKeyName",
+        output="contexts.customs.createTime contexts.customs.updateTime",
+        unordered="contexts.customs",
+        volatile="detectMd5hash crc32c md5hash md5hexhash mediaLink",
+        rest={
+            "detectMd5hash": "md5Hash",
+            "md5hash": "md5Hash",
+            "md5hexhash": "md5Hash",
+            "outputName": "name",
+        },
+        also={
+            # Says what is stored; whether that is what the program wants is seen by its bytes, not by this value.
+            "detectMd5hash": {"canonical": lambda _: "", "encode": lambda _: None},
+            "kmsKeyName": {"canonical": lambda key: str(key).partition("/cryptoKeyVersions/")[0]},
+            "contexts.customs": {"rest": "custom", "keyed_by": "key", "required": False},
+            "md5hexhash": {"decode": _hex_of},
+            "outputName": {"derived": "{name}"},
+        },
     ),
 )

@@ -6,15 +6,10 @@ import json
 import re
 from typing import Any
 
+from tunestack.emulator.gcp_provider.declared import declared
 from tunestack.emulator.gcp_provider.lifecycle import Lifecycle, State
-from tunestack.emulator.gcp_provider.schema import (
-    DELETION_POLICY,
-    PROJECT,
-    SECRET_LABELS,
-    Call,
-    Property,
-    ResourceType,
-)
+from tunestack.emulator.gcp_provider.policy import PolicyHolder, policy_types
+from tunestack.emulator.gcp_provider.schema import Call, ResourceType
 from tunestack.emulator.gcp_provider.values import UNKNOWN, Value
 
 #: Objects of Google's that pulumi-gcp shows as lists of one, with the plural for a name.
@@ -61,80 +56,49 @@ def _same_json(text: Value) -> Value:
         return text
 
 
+_TYPE = "gcp:vertex/aiEndpoint:AiEndpoint"
+_NAME = "projects/{project}/locations/{location}/endpoints/{name}"
+
 ENDPOINT = ResourceType(
-    name="gcp:vertex/aiEndpoint:AiEndpoint",
+    name=_TYPE,
     service="vertexAi",
-    id="projects/{project}/locations/{location}/endpoints/{name}",
+    id=_NAME,
     imports=("{project}/{location}/{name}", "{location}/{name}"),
     create=Call("POST", "projects/{project}/locations/{location}/endpoints?endpointId={name}"),
-    read=Call("GET", "projects/{project}/locations/{location}/endpoints/{name}"),
-    update=Call("PATCH", "projects/{project}/locations/{location}/endpoints/{name}"),
-    delete=Call("DELETE", "projects/{project}/locations/{location}/endpoints/{name}"),
+    read=Call("GET", _NAME),
+    update=Call("PATCH", _NAME),
+    delete=Call("DELETE", _NAME),
     operation=True,
     lifecycle=EndpointLifecycle,
-    properties=(
-        Property(name="name", rest=None, required=True, replaces=True),
-        Property(name="location", rest=None, required=True, replaces=True),
-        Property(name="displayName", required=True),
-        Property(name="description"),
-        PROJECT,
-        Property(name="region", rest=None, server_default=True),
-        DELETION_POLICY,
-        *SECRET_LABELS,
-        Property(
-            name="trafficSplit",
-            server_default=True,
-            canonical=_same_json,
-            encode=json.loads,
-            decode=_as_json,
+    properties=declared(
+        _TYPE,
+        address="name location region",
+        replaces="""name location region network encryptionSpec
+            privateServiceConnectConfig.enablePrivateServiceConnect""",
+        server="region trafficSplit predictRequestResponseLoggingConfig.bigqueryDestination.outputUri",
+        output=" ".join(
+            f"privateServiceConnectConfig.pscAutomationConfigs.{each}"
+            for each in ("errorMessage", "forwardingRule", "ipAddress", "state")
         ),
-        Property(name="network", replaces=True),
-        Property(name="dedicatedEndpointEnabled", kind="boolean", replaces=True),
-        Property(
-            name="encryptionSpec",
-            kind="object",
-            replaces=True,
-            fields=(Property(name="kmsKeyName", required=True, replaces=True),),
-        ),
-        Property(
-            name="predictRequestResponseLoggingConfig",
-            kind="object",
-            fields=(
-                Property(name="enabled", kind="boolean"),
-                Property(name="samplingRate", kind="number"),
-                Property(
-                    name="bigqueryDestination",
-                    kind="object",
-                    fields=(Property(name="outputUri", server_default=True),),
-                ),
-            ),
-        ),
-        Property(
-            name="privateServiceConnectConfig",
-            kind="object",
-            fields=(
-                Property(name="enablePrivateServiceConnect", kind="boolean", required=True),
-                Property(name="enableSecurePrivateServiceConnect", kind="boolean"),
-                Property(name="projectAllowlists", kind="list", rest="projectAllowlist"),
-                Property(
-                    name="pscAutomationConfigs",
-                    kind="list",
-                    fields=(
-                        Property(name="network", required=True),
-                        Property(name="projectId", required=True),
-                        Property(name="errorMessage", output=True),
-                        Property(name="forwardingRule", output=True),
-                        Property(name="ipAddress", output=True),
-                        Property(name="state", output=True),
-                    ),
-                ),
-            ),
-        ),
-        Property(name="deployedModels", kind="list", output=True, volatile=True, decode=_deployed),
-        Property(name="createTime", output=True),
-        Property(name="updateTime", output=True, volatile=True),
-        Property(name="etag", output=True, volatile=True),
-        Property(name="dedicatedEndpointDns", output=True),
-        Property(name="modelDeploymentMonitoringJob", output=True),
+        volatile="deployedModels",
+        rest={"privateServiceConnectConfig.projectAllowlists": "projectAllowlist"},
+        also={
+            # Google takes digits only, so that a name made from the resource's own would be refused.
+            "name": {"required": True},
+            "trafficSplit": {"canonical": _same_json, "encode": json.loads, "decode": _as_json},
+            "deployedModels": {"decode": _deployed},
+        },
     ),
+)
+ENDPOINT_POLICIES = policy_types(
+    PolicyHolder(
+        prefix="gcp:vertex/aiEndpointIam",
+        service="vertexAi",
+        property="endpoint",
+        id="projects/{project}/locations/{location}/endpoints/{endpoint}",
+        forms=("{project}/{location}/{endpoint}", "{location}/{endpoint}", "{endpoint}"),
+        beside="location",
+        read=Call("POST", "projects/{project}/locations/{location}/endpoints/{endpoint}:getIamPolicy"),
+        write=Call("POST", "projects/{project}/locations/{location}/endpoints/{endpoint}:setIamPolicy"),
+    )
 )

@@ -1,0 +1,107 @@
+"""Write down what pulumi-gcp declares of the resource types that the stand-in serves.
+
+The source is the installed Python package, which Pulumi generates from the provider's schema: names on the wire,
+kinds, nesting, what is required, what is output only, what is secret. What it does not tell (which change makes a
+new resource, what the server fills in, defaults) lies in the tables of ``gcp_provider/resources``. Written down and
+not read at run time, for importing the package's modules takes longer than the plugin may take to start.
+
+    python tools/gcp_declarations.py
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import importlib
+import inspect
+import json
+import re
+import typing
+from pathlib import Path
+from typing import Any
+
+from pulumi import Archive, Asset
+from pulumi._types import input_type_py_to_pulumi_names, input_type_types
+
+TARGET = Path(__file__).parent.parent / "tunestack" / "emulator" / "gcp_provider" / "declarations.json"
+#: The types, by the package's module.
+CLASSES = {
+    "artifactregistry": "Repository RepositoryIamBinding RepositoryIamMember RepositoryIamPolicy",
+    "bigquery": "Dataset DatasetIamBinding DatasetIamMember DatasetIamPolicy Table",
+    "billing": "Budget",
+    "cloudquota": "SQuotaPreference",
+    "kms": "CryptoKey CryptoKeyIAMBinding CryptoKeyIAMMember CryptoKeyIAMPolicy CryptoKeyVersion KeyRing "
+    "KeyRingIAMBinding KeyRingIAMMember KeyRingIAMPolicy",
+    "logging": "LogView Metric ProjectBucketConfig ProjectExclusion ProjectSink",
+    "monitoring": "AlertPolicy Dashboard MetricDescriptor NotificationChannel",
+    "projects": "IAMAuditConfig IAMBinding IAMCustomRole IAMMember IAMPolicy Service ServiceIdentity",
+    "pubsub": "Schema Subscription SubscriptionIAMBinding SubscriptionIAMMember SubscriptionIAMPolicy Topic "
+    "TopicIAMBinding TopicIAMMember TopicIAMPolicy",
+    "serviceaccount": "Account IAMBinding IAMMember IAMPolicy Key",
+    "serviceusage": "ConsumerQuotaOverride",
+    "storage": "Bucket BucketIAMBinding BucketIAMMember BucketIAMPolicy BucketObject HmacKey ManagedFolder "
+    "Notification",
+    "vertex": "AiDataset AiEndpoint AiEndpointIamBinding AiEndpointIamMember AiEndpointIamPolicy AiMetadataStore "
+    "AiTensorboard AiTensorboardExperiment AiTensorboardRun",
+}
+_KINDS = {str: "text", bool: "boolean", int: "integer", float: "number"}
+
+
+def declarations() -> dict[str, Any]:
+    """By type token: ``inputs`` and ``outputs`` as :func:`_shape` says, and the names that are always secret."""
+    found: dict[str, Any] = {}
+    for module, names in CLASSES.items():
+        package = importlib.import_module(f"pulumi_gcp.{module}")
+        for name in names.split():
+            cls = getattr(package, name)
+            home = inspect.getmodule(cls)
+            inputs = _fields(getattr(home, f"{name}Args"))
+            state = _fields(getattr(home, f"_{name}State"))
+            given = {key.removesuffix("!") for key in inputs}
+            source = inspect.getsource(cls)
+            secret = re.search(r"additional_secret_outputs=\[([^]]*)\]", source)
+            token = re.search(r"'(gcp:[^']+)',\n\s+resource_name", source)
+            if token is None:
+                raise LookupError(f"{module}.{name} names no type token")
+            found[token[1]] = {
+                "inputs": inputs,
+                "outputs": {key: shape for key, shape in state.items() if key not in given},
+                "secret": sorted(re.findall(r'"(\w+)"', secret[1])) if secret else [],
+            }
+    return found
+
+
+def _fields(cls: type) -> dict[str, Any]:
+    """Shapes by name on the wire; a name that must be given ends in ``!``."""
+    parameters = inspect.signature(cls.__init__).parameters
+    names = input_type_py_to_pulumi_names(cls)
+    required = {wire for name, wire in names.items() if parameters[name].default is inspect.Parameter.empty}
+    return {
+        f"{wire}!" if wire in required else wire: _shape(annotation)
+        for wire, annotation in sorted(input_type_types(cls).items())
+    }
+
+
+def _shape(annotation: Any) -> Any:
+    """A word for a scalar, ``map``, or the shape itself: an object of shapes, a list with the shape of its items."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Union:
+        if {Asset, Archive} & set(arguments):
+            return "asset"
+        return _shape(arguments[0])
+    if origin in (collections.abc.Sequence, list):
+        return [_shape(arguments[0])]
+    if origin in (collections.abc.Mapping, dict):
+        return "map"
+    if annotation in _KINDS:
+        return _KINDS[annotation]
+    return _fields(annotation)
+
+
+def text() -> str:
+    """The file's content: one property a line at most, so that a change of the package is seen in the diff."""
+    return json.dumps(declarations(), indent=1, sort_keys=True) + "\n"
+
+
+if __name__ == "__main__":
+    TARGET.write_text(text())
+    print(f"{TARGET.name}: {TARGET.stat().st_size // 1024} KiB")
