@@ -37,7 +37,8 @@ async def answer(state: State, incoming: Incoming) -> Reply:
         return Reply({"requests": state.database.requests(since, limit)})
     if path == "/_local/faults":
         if verb == "POST":
-            return Reply(state.faults.add(await _json(incoming)).to_json())
+            known = {*state.documents.methods, "storage.batch"}
+            return Reply(state.faults.add(await _json(incoming), known).to_json())
         if verb == "DELETE":
             state.faults.clear()
         return Reply({"faults": state.faults.to_json()})
@@ -64,16 +65,22 @@ async def answer(state: State, incoming: Incoming) -> Reply:
             body = await _json(incoming)
             change_settings(state, body)
         return Reply(settings(state))
+    if path == "/_local/clock":
+        if verb == "POST":
+            state.clock.change(await _json(incoming))
+        return Reply(state.clock.to_json())
     if path == "/_local/coverage":
         return Reply(coverage(state))
     raise not_found(
-        f"{verb} {path}: there is health, requests, faults, outcomes, jobs, submissions, quotas, settings, coverage"
+        f"{verb} {path}: there is health, requests, faults, outcomes, jobs, submissions, quotas, settings, clock,"
+        " coverage"
     )
 
 
 def settings(state: State) -> Json:
     return {
         "operationPolls": state.operation_polls,
+        "defaultQuotas": state.default_quotas,
         "enforceIam": state.access.enforced,
         "anonymousIsLocal": state.access.anonymous_is_local,
     }
@@ -89,6 +96,7 @@ def change_settings(state: State, body: Json) -> None:
             raise invalid(f"{key} is {value!r}; it must be like {have[key]!r}")
     changed = {**have, **body}
     state.operation_polls = changed["operationPolls"]
+    state.default_quotas = changed["defaultQuotas"]
     state.access.enforced = changed["enforceIam"]
     state.access.anonymous_is_local = changed["anonymousIsLocal"]
 

@@ -1,7 +1,13 @@
-"""Faults by method id: what a test or a demonstration wants to go wrong, readable back whether it did."""
+"""Faults by method id (patterns with ``*``): what a test or a demonstration wants to go wrong.
+
+They are read back with how often they fired, and end with the process.
+"""
 
 from __future__ import annotations
 
+import difflib
+import fnmatch
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,8 +60,11 @@ class Faults:
     def __init__(self) -> None:
         self._faults: list[Fault] = []
 
-    def add(self, body: Json) -> Fault:
-        """From ``{"method", "times", "status", "details", "delayMs", "truncateAfter"}``."""
+    def add(self, body: Json, known: Collection[str]) -> Fault:
+        """From ``{"method", "times", "status", "details", "delayMs", "truncateAfter"}``.
+
+        Raises 400 on another key, and on a method that is none of the ``known``: it would never fire.
+        """
         unknown = set(body) - _KEYS
         if unknown or not isinstance(body.get("method"), str):
             raise invalid(
@@ -71,13 +80,17 @@ class Faults:
             delay_ms=int(body.get("delayMs", 0)),
             truncate_after=body.get("truncateAfter"),
         )
+        if not fnmatch.filter(known, fault.method):
+            close = difflib.get_close_matches(fault.method, known, n=3)
+            hint = f"; did you mean {', '.join(close)}?" if close else ""
+            raise invalid(f"no method of Google's that is served here fits {fault.method!r}{hint}")
         self._faults.append(fault)
         return fault
 
     def fire(self, method: str) -> Fault | None:
         """The next fault of a method, counted as fired."""
         for fault in self._faults:
-            if fault.method == method and fault.fired < fault.times:
+            if fault.fired < fault.times and fnmatch.fnmatchcase(method, fault.method):
                 fault.fired += 1
                 return fault
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 from collections import Counter
@@ -12,6 +13,7 @@ from typing import Any
 import orjson
 
 from tunestack.emulator.access.enforcement import Access
+from tunestack.emulator.clock import Clock
 from tunestack.emulator.contents import Contents
 from tunestack.emulator.database import Database
 from tunestack.emulator.documents import Documents, load
@@ -179,10 +181,10 @@ class State:
         from tunestack.emulator.serving import PredictWorker
 
         self.options = options
-        self.clock = clock
         self.new_id = new_id
         self.documents: Documents = load()
         self.database = Database(options.data / "state.db")
+        self.clock = Clock(self.database, clock)
         self.contents = Contents(options.data / "objects")
         self.contents.sweep(
             {digest for (digest,) in self.database.execute("SELECT DISTINCT digest FROM object")}
@@ -193,7 +195,9 @@ class State:
         self.policies = Policies(self.database, options.account)
         self.access = Access(self, enforced=options.enforce_iam, local=options.account)
         self.faults = Faults()
+        self.default_quotas = False  # whether Google's defaults hold where nobody has set a quota
         self.operation_polls = 0  # how often an operation is seen unfinished before it is done
+        self.published = asyncio.Event()  # a message came in; who waits for one clears it
         self.answered: Counter[str] = Counter()  # predictions by endpoint, which its traffic split goes by
         self.started_at = self.now()
         self.runner = Runner(self)

@@ -115,7 +115,7 @@ def test_a_role_on_the_project_lets_in_and_not_further_than_it_reaches(iam):
         assert http.get(f"/v1beta1/{PARENT}/endpoints").status_code == 200
         refused = http.post(f"/v1/{PARENT}/endpoints", json={"displayName": "e"})
         assert "'aiplatform.endpoints.create'" in refused.json()["error"]["message"]
-        assert http.get(f"/v1/projects/another-project/locations/l/endpoints").status_code == 403
+        assert http.get("/v1/projects/another-project/locations/l/endpoints").status_code == 403
     # A 403 comes before the body is looked at, and leaves nothing behind.
     assert iam.call("GET", f"/v1/{PARENT}/endpoints") == {}
 
@@ -124,7 +124,7 @@ def test_storage_refuses_in_storages_shape(iam, bucket):
     account = someone()
     bucket.blob("a").upload_from_string("x")
     with pytest.raises(
-        Forbidden, match="does not have storage.objects.get access to the Google Cloud Storage object"
+        Forbidden, match=r"does not have storage\.objects\.get access to the Google Cloud Storage object"
     ):
         storage_of(iam, account).bucket(bucket.name).blob("a").download_as_bytes()
     error = calls(iam, account).get(f"/storage/v1/b/{bucket.name}").json()["error"]

@@ -235,3 +235,103 @@ def test_tuning_jobs_beyond_the_grant_wait_for_quota(emulator, project):
     emulator.wait(job, lambda row: row.get("tuningJobState") == "TUNING_JOB_STATE_WAITING_FOR_QUOTA")
     emulator.call("POST", "/_local/quotas", {**limit, "value": 1})
     assert emulator.wait(job)["state"] == "JOB_STATE_SUCCEEDED"
+
+
+def pod_quota(value):
+    return {
+        "quotaId": "RestrictedImageTrainingV3PodTPUsPerProjectPerRegion",
+        "dimensions": {"region": "europe-west4"},
+        "value": value,
+    }
+
+
+def test_a_tuning_pipeline_beyond_the_grant_of_its_accelerator_fails_in_its_tune_task(emulator):
+    """The pipeline job is accepted, as Google's is: its task's machine is what is refused."""
+    emulator.call("POST", "/_local/quotas", {"project": "p1", **pod_quota(32)})
+    refused = emulator.wait(emulator.submit(emulator.bucket(), location="europe-west4", train_steps=2))
+    assert refused["state"] == "PIPELINE_STATE_FAILED"
+    assert refused["error"]["code"] == 8
+    assert "aiplatform.googleapis.com/restricted_image_training_tpu_v3_pod" in refused["error"]["message"]
+    states = {task["taskName"]: task["state"] for task in refused["jobDetail"]["taskDetails"]}
+    assert (states["validate-dataset"], states["tune"]) == ("SUCCEEDED", "FAILED")
+    gpu = emulator.submit(emulator.bucket(), location="europe-west4", train_steps=2, accelerator_type="GPU")
+    assert emulator.wait(gpu)["state"] == "PIPELINE_STATE_SUCCEEDED"
+    emulator.call("POST", "/_local/quotas", {"project": "p1", **pod_quota(64)})
+    granted = emulator.wait(emulator.submit(emulator.bucket(), location="europe-west4", train_steps=2))
+    assert granted["state"] == "PIPELINE_STATE_SUCCEEDED"
+
+
+def test_a_pod_is_one_jobs_at_a_time_where_one_pod_is_granted(emulator):
+    emulator.call("POST", "/_local/quotas", {"project": "p1", **pod_quota(64)})
+    held = emulator.script(state="RUNNING")
+    first = emulator.submit(emulator.bucket(), location="europe-west4", train_steps=2, display_name=held)
+    emulator.wait(
+        first, lambda job: "jobDetail" in job and job["jobDetail"]["taskDetails"][1]["state"] == "RUNNING"
+    )
+    second = emulator.wait(emulator.submit(emulator.bucket(), location="europe-west4", train_steps=2))
+    assert second["error"]["code"] == 8
+    emulator.call("POST", f"/v1/{first}:cancel")
+    emulator.wait(first)
+    third = emulator.wait(emulator.submit(emulator.bucket(), location="europe-west4", train_steps=2))
+    assert third["state"] == "PIPELINE_STATE_SUCCEEDED"
+
+
+def test_googles_defaults_hold_in_a_new_project_where_they_are_asked_for(emulator, project):
+    assert custom_job(emulator, project, 1).status_code == 200
+    emulator.call("POST", "/_local/settings", {"defaultQuotas": True})
+    try:
+        refused = custom_job(emulator, project, 1)
+        assert refused.status_code == 429
+        assert refused.json()["error"]["details"][1]["metadata"]["quota_limit_value"] == "0"
+    finally:
+        emulator.call("POST", "/_local/settings", {"defaultQuotas": False})
+
+
+def test_a_deployment_beyond_the_grant_is_refused_with_the_quota(emulator, project):
+    serving = "CustomModelServingL4GPUsPerProjectPerRegion"
+    limit = {"project": project, "quotaId": serving, "dimensions": REGION, "value": 1}
+    emulator.call("POST", "/_local/quotas", limit)
+    parent = f"/v1/projects/{project}/locations/us-central1"
+    model = emulator.call("POST", f"{parent}/models:upload", {"model": {"displayName": "m"}})["response"][
+        "model"
+    ]
+    endpoint = emulator.call("POST", f"{parent}/endpoints", {"displayName": "e"})["name"].partition(
+        "/operations/"
+    )[0]
+    machine = {"machineType": "g2-standard-8", "acceleratorType": "NVIDIA_L4", "acceleratorCount": 1}
+
+    def deploy(replicas):
+        resources = {"machineSpec": machine, "minReplicaCount": replicas}
+        body = {"deployedModel": {"model": model, "dedicatedResources": resources}}
+        return emulator.http.post(f"/v1/{endpoint}:deployModel", json=body)
+
+    assert deploy(2).json()["error"]["details"][1]["metadata"]["quota_limit"] == serving
+    assert deploy(1).status_code == 200
+    assert deploy(1).status_code == 429
+
+
+def test_a_decision_takes_the_time_it_is_said_to_take(start):
+    emulator = start()
+    emulator.call("POST", "/_local/quotas", {"decision": "grant", "afterSeconds": 172800})
+    emulator.call("POST", path("p1"), preference(8), quotaPreferenceId="a100")
+    assert emulator.call("GET", f"{path('p1')}/a100")["reconciling"] is True
+    emulator.call("POST", "/_local/clock", {"advanceSeconds": 172700})
+    assert emulator.call("GET", f"{path('p1')}/a100")["reconciling"] is True
+    emulator.call("POST", "/_local/clock", {"advanceSeconds": 101})
+    read = emulator.call("GET", f"{path('p1')}/a100")
+    assert (read["reconciling"], read["quotaConfig"]["grantedValue"]) == (False, "8")
+    # A scripted job that takes a week takes one here too, of the same clock, which a restart does not turn back.
+    name = emulator.script(state="SUCCEEDED", afterSeconds=7 * 86400)
+    body = {
+        "displayName": name,
+        "jobSpec": {"workerPoolSpecs": [{"containerSpec": {"imageUri": "python:3.11"}}]},
+    }
+    job = emulator.call("POST", "/v1/projects/p1/locations/us-central1/customJobs", body)["name"]
+    emulator.wait(job, lambda row: row["state"] == "JOB_STATE_RUNNING")
+    before = emulator.call("POST", "/_local/clock", {"advanceSeconds": 7 * 86400 - 60})["now"]
+    assert emulator.call("GET", f"/v1/{job}")["state"] == "JOB_STATE_RUNNING"
+    emulator.kill()
+    emulator.start_again()
+    assert emulator.call("GET", "/_local/clock")["now"] > before
+    emulator.call("POST", "/_local/clock", {"advanceSeconds": 60})
+    assert emulator.wait(job)["state"] == "JOB_STATE_SUCCEEDED"

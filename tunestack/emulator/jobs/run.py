@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,11 +138,4 @@ class Run:
     async def _moved_within(self, seconds: float) -> bool:
         """Wait until ``seconds`` of running have passed; True where the script was replaced before."""
         started = datetime.fromisoformat(self.row["startTime"])
-        left = seconds - (self.state.clock() - started).total_seconds()
-        if left <= 0:
-            return False
-        try:
-            await asyncio.wait_for(self.moved.wait(), left)
-        except TimeoutError:
-            return False
-        return True
+        return await self.state.clock.wait_until(started + timedelta(seconds=seconds), self.moved)

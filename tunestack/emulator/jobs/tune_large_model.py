@@ -5,17 +5,20 @@ Each takes the `Run` and gives the metadata of its execution. Each may be begun 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from tunestack.emulator.errors import ApiError
 from tunestack.emulator.jobs.files import content_of, json_file, write_object, write_output
 from tunestack.emulator.jobs.pipeline_run import PipelineRun
 from tunestack.emulator.jobs.states import TaskFailed
 from tunestack.emulator.jobs.training import train
 from tunestack.emulator.jobs.tuned_model import put_on_endpoint, register
+from tunestack.emulator.services import accelerators
 from tunestack.emulator.services.model_registry import adapter_of_objects
 
 Json = dict[str, Any]
@@ -23,6 +26,12 @@ Json = dict[str, Any]
 # The batch sizes of Google's tuning service, by accelerator (not a parameter of the template).
 _BATCH_SIZES = {"GPU": 8, "TPU": 24}
 _REGION_ACCELERATORS = {"europe-west4": "TPU"}
+# The machine of Google's tune task, as its quotas count it: 8 A100 80GB in an a2-ultragpu-8g, a pod of 64 TPU v3 cores.
+_RESTRICTED = "RestrictedImageTraining{}PerProjectPerRegion"
+_MACHINES = {
+    "GPU": {_RESTRICTED.format("A10080GBGPUs"): 8, _RESTRICTED.format("A2CPUs"): 96},
+    "TPU": {_RESTRICTED.format("V3PodTPUs"): 64},
+}
 _BASE_MODELS = ("text-bison@001", "text-bison@002", "text-bison-001", "text-bison-002", "text-bison-32k@002")
 _SEED = 0
 
@@ -66,6 +75,7 @@ async def validate_dataset(run: PipelineRun) -> Json:
 
 async def tune(run: PipelineRun) -> Json:
     """Train in a process of its own; its newest progress line is the execution's metadata meanwhile."""
+    _check_quota(run)
 
     def on_progress(progress: Json) -> None:
         run.change_task("tune", metadata=progress)
@@ -126,6 +136,27 @@ TASKS: dict[str, Callable[[PipelineRun], Awaitable[Json]]] = {
 }
 
 
+def _check_quota(run: PipelineRun) -> None:
+    """Raises `TaskFailed` where the task's machine, with those of the tasks that tune, is more than is granted."""
+    state, used = run.state, Counter[str]()
+    for row in state.rows.list("pipelineJobs", run.parent):
+        if row["name"] != run.name and _tunes(row):
+            used += Counter(_MACHINES[_accelerator(PipelineRun(state, row["name"]))])
+    try:
+        accelerators.require(state, run.parent, Counter(_MACHINES[_accelerator(run)]), used)
+    except ApiError as error:
+        raise TaskFailed(error.status, error.message) from None
+
+
+def _tunes(row: Json) -> bool:
+    tasks = row.get("jobDetail", {}).get("taskDetails", [])
+    return any(task["taskName"] == "tune" and task["state"] == "RUNNING" for task in tasks)
+
+
+def _accelerator(run: PipelineRun) -> str:
+    return run.parameters["accelerator_type"] or _REGION_ACCELERATORS.get(run.name.split("/")[3], "GPU")
+
+
 def trainer_spec(run: PipelineRun, base_model: Path, output: Path) -> Json:
     """``spec.json`` of the job contract, with the data files laid beside it."""
     parameters = run.parameters
@@ -136,7 +167,6 @@ def trainer_spec(run: PipelineRun, base_model: Path, output: Path) -> Json:
             path = run.folder / f"{name.removesuffix('_uri')}.jsonl"
             path.write_bytes(content_of(run.state, parameters[name], run.account))
             files[name] = str(path)
-    accelerator = parameters["accelerator_type"] or _REGION_ACCELERATORS.get(run.name.split("/")[3], "GPU")
     return {
         "contract": 1,
         "method": "supervised",
@@ -144,7 +174,7 @@ def trainer_spec(run: PipelineRun, base_model: Path, output: Path) -> Json:
         "train": files["dataset_uri"],
         "validation": files["evaluation_data_uri"],
         "train_steps": parameters["train_steps"],
-        "batch_size": _BATCH_SIZES[accelerator],
+        "batch_size": _BATCH_SIZES[_accelerator(run)],
         "learning_rate_multiplier": parameters["learning_rate_multiplier"],
         "evaluation_interval": parameters["evaluation_interval"],
         "early_stopping": parameters["enable_early_stopping"] and files["evaluation_data_uri"] is not None,

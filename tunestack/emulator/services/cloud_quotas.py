@@ -7,6 +7,7 @@ no delete.
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 from typing import Any
 
 from tunestack.emulator.call import Call, implements
@@ -145,7 +146,9 @@ def _settled(state: State, row: Json) -> Json:
     quota, dimensions, config = _quota(row), row.get("dimensions", {}), row["quotaConfig"]
     project = row["name"].split("/")[1]
     decision = quotas.Decisions(state).on(quota.id, dimensions)
-    if row["reconciling"] and decision["decision"] != "hold":
+    waited = state.clock() - datetime.fromisoformat(row["updateTime"])
+    due = waited >= timedelta(seconds=decision.get("afterSeconds", 0))
+    if row["reconciling"] and decision["decision"] != "hold" and due:
         if decision["decision"] != "deny":
             value = int(decision.get("value") or config["preferredValue"])
             quotas.set_limit(state, project, quota, dimensions, value)

@@ -114,19 +114,6 @@ def _quotas() -> list[Quota]:
 
 
 TUNING_JOBS = "GlobalConcurrentTuningJobsPerProject"
-# AcceleratorType -> the part of the quota's id. TPUs are asked for by machine type and are not enforced.
-ACCELERATORS = {
-    "NVIDIA_TESLA_V100": "V100GPUs",
-    "NVIDIA_TESLA_P100": "P100GPUs",
-    "NVIDIA_TESLA_T4": "T4GPUs",
-    "NVIDIA_L4": "L4GPUs",
-    "NVIDIA_TESLA_A100": "A100GPUs",
-    "NVIDIA_A100_80GB": "A10080GBGPUs",
-    "NVIDIA_H100_80GB": "H100GPUs",
-    "NVIDIA_H100_MEGA_80GB": "H100MEGAGPUs",
-    "NVIDIA_H200_141GB": "H200GPUs",
-    "NVIDIA_B200": "B200GPUs",
-}
 QUOTAS = {(quota.service, quota.id): quota for quota in _quotas()}
 
 
@@ -165,8 +152,12 @@ def set_limit(state: State, project: str, quota: Quota, dimensions: Json, value:
 
 
 def enforced(state: State, project: str, quota: Quota, dimensions: Json) -> int | None:
-    """What may be used at once; None where nobody has set this project's quota: it is not enforced before."""
-    if state.rows.find(_values_name(project, quota)) is None:
+    """What may be used at once; None where it is not enforced.
+
+    Before anyone sets a project's quota it is enforced only where Google's defaults are asked for
+    (`State.default_quotas`): a new project may use no accelerator at all.
+    """
+    if not state.default_quotas and state.rows.find(_values_name(project, quota)) is None:
         return None
     value = limit(state, project, quota, dimensions)
     return None if value == UNLIMITED else value
@@ -212,13 +203,24 @@ class Decisions:
         return list(orjson.loads(row[0])) if row else []
 
     def add(self, body: Json) -> Json:
-        """From ``{"quotaId": pattern, "region": pattern, "decision", "value"}``. Raises 400."""
-        unknown = sorted(set(body) - {"quotaId", "region", "decision", "value"})
-        decision = {"quotaId": "*", "region": "*", "decision": "grant", "value": None, **body}
+        """From ``{"quotaId": pattern, "region": pattern, "decision", "value", "afterSeconds"}``. Raises 400."""
+        unknown = sorted(set(body) - {"quotaId", "region", "decision", "value", "afterSeconds"})
+        decision = {
+            "quotaId": "*",
+            "region": "*",
+            "decision": "grant",
+            "value": None,
+            "afterSeconds": 0,
+            **body,
+        }
         if unknown or decision["decision"] not in DECISIONS:
             raise invalid(f"a decision is one of {list(DECISIONS)}; unknown: {unknown}")
         if (decision["decision"] == "partial") != isinstance(decision["value"], int):
             raise invalid("a partial grant has a value, and nothing else has")
+        if isinstance(decision["afterSeconds"], bool) or not isinstance(
+            decision["afterSeconds"], int | float
+        ):
+            raise invalid("afterSeconds is a number")
         self._keep([*self.all(), decision])
         return decision
 

@@ -8,8 +8,7 @@ from typing import Any
 from tunestack.emulator.call import Call, implements
 from tunestack.emulator.errors import invalid
 from tunestack.emulator.jobs.states import ENDED, short_state
-from tunestack.emulator.services import quotas
-from tunestack.emulator.services.vertex import location_of
+from tunestack.emulator.services import accelerators
 from tunestack.emulator.services.vertex_jobs import submit
 
 Json = dict[str, Any]
@@ -32,31 +31,18 @@ def create(call: Call) -> Json:
 
 def _check_quotas(call: Call) -> None:
     """Raises 429 where the accelerators of this job and of those that live would be more than is granted."""
-    state, parent = call.state, call.parent()
     used: Counter[str] = Counter()
-    for row in state.rows.list(CUSTOM_JOBS, parent):
+    for row in call.state.rows.list(CUSTOM_JOBS, call.parent()):
         if short_state(row["state"]) not in ENDED:
             used += _accelerators(row["jobSpec"])
-    for quota_id, wanted in _accelerators(call.body["jobSpec"]).items():
-        quota = quotas.QUOTAS[quotas.VERTEX, quota_id]
-        project, region = parent.split("/")[1], location_of(parent)
-        value = quotas.enforced(state, project, quota, {"region": region})
-        if value is not None and used[quota_id] + wanted > value:
-            raise quotas.exceeded(quota, project, value)
+    accelerators.require(call.state, call.parent(), _accelerators(call.body["jobSpec"]), used)
 
 
 def _accelerators(job_spec: Json) -> Counter[str]:
     """Quota id -> accelerators."""
     preemptible = job_spec.get("scheduling", {}).get("strategy") in ("SPOT", "FLEX_START")
     use = "CustomModelTrainingPreemptible" if preemptible else "CustomModelTraining"
-    found: Counter[str] = Counter()
-    for pool in job_spec["workerPoolSpecs"]:
-        machine = pool.get("machineSpec", {})
-        what = quotas.ACCELERATORS.get(machine.get("acceleratorType", ""))
-        if what:
-            number = int(machine.get("acceleratorCount", 0)) * int(pool.get("replicaCount", 1))
-            found[f"{use}{what}PerProjectPerRegion"] += number
-    return found
+    return accelerators.of_pools(use, job_spec["workerPoolSpecs"])
 
 
 def _problem(pool: Json) -> str | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Any
 
 from tunestack.emulator.call import Call, implements
 from tunestack.emulator.errors import already_exists, failed_precondition, invalid
 from tunestack.emulator.schema import apply_mask
+from tunestack.emulator.services import accelerators
 from tunestack.emulator.services.model_registry import version_row
 from tunestack.emulator.services.vertex import (
     check_labels,
@@ -115,6 +117,7 @@ def deploy_model(call: Call) -> Json:
     identifier = call.body["deployedModel"].get("id", "0")
     if not re.fullmatch(r"[0-9]{1,10}", identifier):
         raise invalid(f'Invalid deployed model ID "{identifier}": 1-10 digits.', [("deployed_model.id", "")])
+    _check_quotas(call, endpoint["name"])
     deployed = deploy(call.state, endpoint["name"], call.body["deployedModel"], call.body.get("trafficSplit"))
     return finished_operation(
         call, endpoint["name"], "DeployModel", {"deployedModel": deployed}, "DeployModelResponse"
@@ -164,6 +167,23 @@ def mutate_deployed_model(call: Call) -> Json:
                 call, endpoint["name"], "MutateDeployedModel", response, "MutateDeployedModelResponse"
             )
     raise invalid(f"{endpoint['name']} has no deployed model {sent.get('id')}.")
+
+
+def _check_quotas(call: Call, name: str) -> None:
+    """Raises 429 where the machines of this deployment and of those there are would be more than is granted."""
+    parent = name.partition(f"/{ENDPOINTS}/")[0]
+    used: Counter[str] = Counter()
+    for row in call.state.rows.list(ENDPOINTS, parent):
+        for deployed in row.get("deployedModels", []):
+            used += _accelerators(deployed)
+    accelerators.require(call.state, parent, _accelerators(call.body["deployedModel"]), used)
+
+
+def _accelerators(deployed: Json) -> Counter[str]:
+    """Quota id -> accelerators of the fewest replicas."""
+    own = deployed.get("dedicatedResources")
+    pools = [{**own, "replicaCount": own.get("minReplicaCount", 1)}] if own else []
+    return accelerators.of_pools("CustomModelServing", pools)
 
 
 def _checked_split(split: dict[str, int], deployed: list[Json]) -> dict[str, int]:
