@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from model_based.cloud import Cloud
-from model_based.scenario import BUCKET, TUNING, Declared, Run, Scenario, Strike, scenarios
+from model_based.scenario import BUCKET, TUNING, Declared, Run, Scenario, Strike
+from model_based.strategies import scenarios
 from model_based.world import Broken, ForkServer, World, brief
 
 RANDOM = pytest.mark.skipif("SOAK_RUNS" not in os.environ, reason="random scenarios are played by make soak")
@@ -127,6 +128,12 @@ def test_a_run_ends_whose_provider_dies_between_two_calls(stage: Stage) -> None:
     killed = Strike(signal.SIGKILL, "tunestack", event=13)  # b is done, and c waits for a
     scenario = Scenario((Run((bucket, job, Declared("c", after=("a", "b"))), strikes=(killed,)),))
     assert stage.play(scenario) == 1
+
+
+@pytest.mark.parametrize("moment", [1, 3, 9])
+def test_a_create_that_arrives_in_the_next_run_is_no_second_job(stage: Stage, moment: int) -> None:
+    program = (Declared("a"),)
+    assert stage.play(Scenario((Run(program, late=moment), Run(program)))) == 1
 
 
 # -- the other half: away from the first, or one of two workers gets both --

@@ -18,10 +18,15 @@ from tunestack.emulator.jobs.states import ENDED, short_state
 from tunestack.emulator.options import EmulatorOptions
 from tunestack.emulator.state import State
 from tunestack.spec.spec_hash import SPEC_HASH_LABEL
+from tunestack.vertex.custom_job import CustomJob
+from tunestack.vertex.pipeline_job import PipelineJob
+from tunestack.vertex.tuning_job import TuningJob
 
 Json = dict[str, Any]
 T = TypeVar("T")
-COLLECTIONS = ("pipelineJobs", "tuningJobs", "customJobs")
+OnRequest = Callable[[int, bool, str], Awaitable[None]]
+VIEWS = {"pipelineJobs": PipelineJob, "tuningJobs": TuningJob, "customJobs": CustomJob}
+COLLECTIONS = tuple(VIEWS)
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class Job:
     kind: str
     spec_hash: str
     state: str
+    model: str = ""
 
     @property
     def live(self) -> bool:
@@ -50,13 +56,13 @@ class Deed:
 class Cloud:
     """One emulator for many scenarios, each in a Google project of its own.
 
-    ``on_request(number, before)`` is called, for each request of Google's APIs since `count_anew`, before it is
-    carried out, and after, before its answer is sent.
+    ``on_request(number, before, what)`` is called, for each request of Google's APIs since `count_anew`, before it is
+    carried out, and after, before its answer is sent; ``what``: ``POST /v1/…``.
     """
 
     def __init__(self, folder: Path) -> None:
         self.deeds: list[Deed] = []
-        self.on_request: Callable[[int, bool], Awaitable[None]] | None = None
+        self.on_request: OnRequest | None = None
         self._requests = 0
         folder.mkdir(parents=True)
         self._options = EmulatorOptions(data=folder, port=0)
@@ -115,7 +121,7 @@ class Cloud:
 
     # -- requests --
 
-    def count_anew(self, on_request: Callable[[int, bool], Awaitable[None]] | None) -> None:
+    def count_anew(self, on_request: OnRequest | None) -> None:
         def begin() -> None:
             self._requests, self.on_request = 0, on_request
 
@@ -140,11 +146,12 @@ class Cloud:
             async def keep(message: Any) -> None:
                 kept.append(message)
 
-            await on_request(number, True)
+            what = f"{scope['method']} {scope['path']}"
+            await on_request(number, True, what)
             try:
                 await application(scope, replay, keep)
             finally:
-                await on_request(number, False)
+                await on_request(number, False, what)
                 for message in kept:
                     await send(message)
 
@@ -160,7 +167,11 @@ class Cloud:
             accept(row)
             job = job_of(row)
             same = [other for other in self._jobs(job.name.split("/")[1]) if other.spec_hash == job.spec_hash]
-            others = tuple(other for other in same if other.name != job.name and other.kind == job.kind)
+            others = tuple(
+                other
+                for other in same
+                if other.name != job.name and other.kind == job.kind and not self._forgotten(other)
+            )
             self.deeds.append(Deed("submit", job, others))
 
         def cancelled(name: str) -> None:
@@ -170,12 +181,32 @@ class Cloud:
         runner.accept = accepted  # type: ignore[method-assign]
         runner.cancel = cancelled  # type: ignore[method-assign]
 
+    def _forgotten(self, job: Job) -> bool:
+        """Whether it succeeded and its model was deleted: such a run counts as none."""
+        return bool(job.model) and self.state.rows.find(job.model.partition("@")[0]) is None
+
     def _jobs(self, project: str) -> list[Job]:
         parent = f"projects/{self.state.projects.number(project)}/locations/us-central1"
         return [job_of(row) for kind in COLLECTIONS for row in self.state.rows.list(kind, parent)]
 
     def jobs(self, project: str) -> list[Job]:
         return self.call(self._jobs, project)
+
+    def rows(self, kind: str, project: str) -> list[Json]:
+        """Rows of a kind of resource of a project, in its region."""
+        number = self.call(self.state.projects.number, project)
+        return self.call(self.state.rows.list, kind, f"projects/{number}/locations/us-central1")
+
+    def aliases(self, version: str) -> set[str]:
+        """Aliases of a model's version, ``…/models/M@V``."""
+        row = self.call(self.state.rows.find, version)
+        return set(row["versionAliases"]) if row is not None else set()
+
+    def preferences(self, project: str) -> list[Json]:
+        """Requests for more quota."""
+        number = self.call(self.state.projects.number, project)
+        parent = f"projects/{number}/locations/global"
+        return self.call(self.state.rows.list, "quotaPreferences", parent)
 
     def buckets(self, project: str) -> set[str]:
         number = self.call(self.state.projects.number, project)
@@ -196,4 +227,5 @@ class Cloud:
 def job_of(row: Json) -> Job:
     name = row["name"]
     hash_ = row.get("labels", {}).get(SPEC_HASH_LABEL, "")
-    return Job(name, name.split("/")[4], hash_, short_state(row["state"]))
+    kind, state = name.split("/")[4], short_state(row["state"])
+    return Job(name, kind, hash_, state, VIEWS[kind](row).model if state == "SUCCEEDED" else "")

@@ -275,7 +275,9 @@ def be_the_engine(request: Json) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, interrupt.trigger)
         operation = engine.Operation(request["operation"])
-        return (await engine.run(operation, options, on_event, interrupt=interrupt)).exit_code
+        selection = engine.Selection(targets=tuple(request["targets"]))
+        ended = await engine.run(operation, options, on_event, interrupt=interrupt, selection=selection)
+        return ended.exit_code
 
     try:
         return asyncio.run(drive())

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
 from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
@@ -17,27 +18,29 @@ from typing import Any
 
 import orjson
 
-from model_based.cloud import Cloud, Job
+from model_based.cloud import Cloud
 from model_based.fork_server import PASSPHRASE, gone_within, hit, processes_of
-from model_based.scenario import Declared, Program, Run, Scenario, Strike
+from model_based.invariants import check_destroyed, check_final, check_run
+from model_based.scenario import (
+    DEPLOYMENT,
+    GRANT,
+    JOBS,
+    QUOTA,
+    TOKENS,
+    VERSION,
+    Program,
+    Run,
+    Scenario,
+    Strike,
+)
 from tunestack.emulator.gcp_provider.install import install
 from tunestack.engine import secrets
-from tunestack.engine.errors import EngineError
-from tunestack.engine.state import Resource, verify
-from tunestack.provider.job_submission import spec_hash_of_placeholder
-from tunestack.vertex.job_state import Outcome as End
-from tunestack.vertex.job_state import state_rule
 
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[3]
 RUNS_UNTIL_QUIET = 8
 FEW_ROUNDS = 1000  # of the passphrase's hash: a million would be most of a run's time
 LONGEST_RUN = 60.0  # seconds; a second or two is usual
-TOKENS = {
-    "tunestack:vertex:PipelineJob": "pipelineJobs",
-    "tunestack:vertex:TuningJob": "tuningJobs",
-    "tunestack:vertex:CustomJob": "customJobs",
-}
 _numbers = itertools.count(1)
 
 
@@ -86,6 +89,15 @@ class ForkServer:
         self._process.wait(30)
 
 
+class Late:
+    """A create that is on its way until the ``until``-th request of the next run."""
+
+    def __init__(self, until: int) -> None:
+        self.until = until
+        self.released = asyncio.Event()
+        self.arrived = threading.Event()
+
+
 class World:
     """A stack in a project of its own on a cloud that others share."""
 
@@ -100,6 +112,7 @@ class World:
         self.asked: Counter[str] = Counter()  # spec hash → how often another submission was asked for
         self.program: Program = ()
         self.runs = 0
+        self._late: Late | None = None
         self._prepare()
 
     def _prepare(self) -> None:
@@ -149,12 +162,11 @@ class World:
             status = self.until_quiet(program)
             if status != 0:
                 self.broken(f"with a retry asked for everywhere, `up` still ends {status}")
-        self.check_final(program)
+        check_final(self, program)
         if self.scenario.destroy:
             if self.run(Run(program, "destroy")) != 0:
                 self.broken("destroy is red without a reason")
-            if self.resources() or any(job.live for job in self.cloud.jobs(self.project)):
-                self.broken("destroy left something behind")
+            check_destroyed(self)
 
     def until_quiet(self, program: Program) -> int:
         """`up` until it changes nothing any more; its exit status."""
@@ -173,7 +185,11 @@ class World:
         self._note_what_is_asked(run.program)
         self.program = run.program
         self.runs += 1
-        document = {"project": self.project, "resources": [item.to_json() for item in run.program]}
+        document = {
+            "project": self.project,
+            "quota": QUOTA,
+            "resources": [item.to_json() for item in run.program],
+        }
         (self.folder / "program.json").write_text(json.dumps(document))
         struck: list[Strike] = []
         self.cloud.call(self.cloud.state.faults.clear)
@@ -188,11 +204,12 @@ class World:
             self.cloud.call(self.cloud.state.faults.add, body)
         seen = len(processes_of(self.folder))
         self.cloud.deeds.clear()
-        self.cloud.count_anew(lambda number, before: self._strike(run, struck, number, before))
+        self.cloud.count_anew(lambda *moment: self._on_request(run, struck, *moment))
         strikes = [asdict(strike) for strike in run.strikes if strike.event]
         request = {
             "folder": str(self.folder),
             "operation": run.operation,
+            "targets": [f"**::{name}" for name in run.targets],
             "strikes": strikes,
             "rounds": FEW_ROUNDS if self.cli is None else secrets.ROUNDS,
         }
@@ -201,6 +218,10 @@ class World:
             (role, pid) for role, pid in processes_of(self.folder)[seen:] if not gone_within(pid, LONGEST_RUN)
         ]
         self.cloud.count_anew(None)
+        if self._late is not None and not run.late:
+            self.cloud.call(self._late.released.set)
+            self._late.arrived.wait(10)
+            self._late = None
         fired = any(fault["fired"] for fault in self.cloud.call(self.cloud.state.faults.to_json))
         self.cloud.call(self.cloud.state.faults.clear)
         deeds = [f"{deed.verb} {deed.job.kind}/…{deed.job.name[-4:]}" for deed in self.cloud.deeds]
@@ -210,16 +231,29 @@ class World:
             raise AssertionError
         if left:
             self.broken(f"left behind: {left}")
-        self.check_state()
         if self.cli is not None and (run.strikes or run.faults):
             self.check_takeover(self.cli)
-        self.check_deeds(run.program)
-        self.check_reachable(run.program)
-        disturbed = bool(run.strikes) or fired
-        self.check_exit(run, status, disturbed)
+        disturbed = bool(run.strikes or run.late or run.targets) or fired
+        check_run(self, run, status, disturbed or any(item.deadline for item in run.program))
         return status
 
-    async def _strike(self, run: Run, struck: list[Strike], number: int, before: bool) -> None:
+    async def _on_request(self, run: Run, struck: list[Strike], number: int, before: bool, what: str) -> None:
+        """What happens with a request, in the emulator's thread."""
+        late = self._late
+        if (
+            late is None
+            and run.late
+            and before
+            and what.startswith("POST")
+            and what.endswith("/pipelineJobs")
+        ):
+            if hit(self.folder, "tunestack", signal.SIGKILL) is not None:
+                self._late = late = Late(run.late)
+                await late.released.wait()
+        elif late is not None and not run.late and before and number == late.until:
+            late.released.set()
+        elif late is not None and run.late and not before:
+            late.arrived.set()
         for strike in run.strikes:
             due = strike.request and (strike.request, strike.before) == (number, before)
             if due and strike not in struck:
@@ -246,23 +280,22 @@ class World:
     def resources(self) -> list[Json]:
         return list(self.document().get("resources") or [])
 
-    def held(self) -> list[Json]:
-        """Jobs in state, with those that wait to be deleted."""
-        return [item for item in self.resources() if item["type"] in TOKENS]
+    def held(self, *kinds: str) -> list[Json]:
+        """Resources of these kinds in state, with those that wait to be deleted."""
+        tokens = {TOKENS[kind] for kind in kinds}
+        return [item for item in self.resources() if item["type"] in tokens]
 
     def meaning(self) -> str:
         """State without what each run writes anew."""
         plain = [{k: v for k, v in item.items() if k != "modified"} for item in self.resources()]
         return json.dumps(plain, sort_keys=True)
 
-    # -- what must hold --
-
     def broken(self, promise: str) -> None:
         cloud = "\n".join(f"    {job}" for job in self.cloud.jobs(self.project))
         held = "\n".join(
             f"    {item['urn'].rsplit('::', 1)[1]} {item.get('outputs', {}).get('state')} {item.get('id')}"
             f" delete={item.get('delete', False)} {item.get('initErrors', '')}"
-            for item in self.held()
+            for item in self.held(*JOBS, VERSION, DEPLOYMENT, GRANT)
         )
         pending = [
             f"{item['type']} {item['resource']['urn']}"
@@ -280,13 +313,6 @@ class World:
             f"{promise}\n  runs:\n{history}\n  cloud:\n{cloud}\n  state:\n{held}\n  pending: {pending}\n"
             f"  said: {said}\n  log: {log.read_text()[-3000:] if log.exists() else ''}"
         )
-
-    def check_state(self) -> None:
-        """Readable and in order, by the engine's own check."""
-        try:
-            verify([Resource.from_json(item, lambda text: text) for item in self.resources()])
-        except (EngineError, ValueError, KeyError) as error:
-            self.broken(f"the state is not in order: {error}")
 
     def check_takeover(self, cli: str) -> None:
         """The Pulumi CLI takes the state that the run left."""
@@ -316,95 +342,6 @@ class World:
             if ended.returncode != 0:
                 self.broken(f"pulumi stack {words[0]}: {ended.stdout}{ended.stderr}")
 
-    def check_deeds(self, program: Program) -> None:
-        declared = {item.spec_hash: item for item in program if item.is_job}
-        retried = {item.spec_hash for item in program if item.retry_failed}
-        submitted = Counter(deed.job.spec_hash for deed in self.cloud.deeds if deed.verb == "submit")
-        for hash_, count in submitted.items():
-            if count > 1:
-                self.broken(f"{hash_} was submitted {count} times in one run")
-        for deed in self.cloud.deeds:
-            job = deed.job
-            if not job.spec_hash:
-                self.broken(f"{job} carries no label to find it by")
-            if deed.verb == "cancel" and job.spec_hash in declared:
-                self.broken(f"{job} was cancelled though it is declared")
-            if deed.verb == "submit":
-                if job.spec_hash not in declared:
-                    self.broken(f"{job} was submitted though it is not declared")
-                for other in deed.others:
-                    if not (is_red(other) and job.spec_hash in retried):
-                        self.broken(f"{job} was submitted though there is {other}")
-        for hash_, count in self.cloud.submissions(self.project).items():
-            if count > 1 + self.asked[hash_]:
-                self.broken(f"{hash_} was submitted {count} times; asked for: {1 + self.asked[hash_]}")
-
-    def check_reachable(self, program: Program) -> None:
-        """A job that runs is in state, or the next `up` finds it by its label, or its create is told as pending."""
-        pending = self.document().get("pending_operations") or []
-        names = {str(item.get("id")) for item in self.held()}
-        names |= {str((item.get("outputs") or {}).get("name")) for item in self.held()}
-        hashes = {item.spec_hash for item in program if item.is_job}
-        hashes |= {spec_hash_of_placeholder(name) or "" for name in names}
-        urns = {item["resource"]["urn"] for item in pending}
-        for job in self.cloud.jobs(self.project):
-            if job.live and job.name not in names and job.spec_hash not in hashes and not urns:
-                self.broken(f"{job} is an orphan")
-
-    def check_exit(self, run: Run, status: int, disturbed: bool) -> None:
-        if run.operation != "up":
-            if status != 0 and not disturbed:
-                self.broken(f"{run.operation} ended {status} without a reason")
-            return
-        jobs = self.cloud.jobs(self.project)
-        done = {job.spec_hash for job in jobs if job.state == "SUCCEEDED"}
-        undone = [item for item in run.program if item.is_job and item.spec_hash not in done]
-        if status == 0 and undone:
-            self.broken(f"green, and these have not succeeded: {undone}")
-        if status == 0:
-            self.check_told(run.program)
-        if not disturbed and status != 0 and not undone:
-            self.broken(f"`up` ended {status}, and all that is declared succeeded")
-        struck = {-strike.signal for strike in run.strikes if strike.target == "engine"}
-        if status not in {0, 1} | ({8} if disturbed else set()) | struck:
-            self.broken(f"`up` ended {status}")
-
-    def check_told(self, program: Program) -> None:
-        """After a green run the state says of each job declared that it succeeded."""
-        told = {item["urn"].rsplit("::", 1)[1]: item for item in self.held() if not item.get("delete")}
-        for item in program:
-            if item.is_job:
-                found = told.get(item.name)
-                if found is None or found.get("initErrors") or found["outputs"]["state"] != "SUCCEEDED":
-                    self.broken(f"green, and the state says of {item.name}: {found}")
-                elif found["outputs"]["specHash"] != item.spec_hash:
-                    self.broken(f"green, and {item.name} is another job than was declared")
-
-    def check_final(self, program: Program) -> None:
-        """What is in state is what is declared, and so is what is in the cloud."""
-        names = [
-            item["urn"].rsplit("::", 1)[1] for item in self.resources() if item["type"] in {*TOKENS, BUCKET}
-        ]
-        if sorted(names) != sorted(item.name for item in program):
-            self.broken(f"in state: {sorted(names)}; declared: {sorted(item.name for item in program)}")
-        pending = self.document().get("pending_operations")
-        buckets = {item["id"] for item in self.resources() if item["type"] == BUCKET}
-        there = self.cloud.buckets(self.project)
-        # One whose create was cut off, and which then left the program, is told as a pending operation.
-        if not (buckets == there or (pending and buckets < there)):
-            self.broken(f"buckets {there}, in state {buckets}")
-        succeeded = {job.name for job in self.cloud.jobs(self.project) if job.state == "SUCCEEDED"}
-        if not pending:
-            for job in self.cloud.jobs(self.project):
-                if job.live:
-                    self.broken(f"{job} still runs though `up` is green")
-        names_held = {(item.get("outputs") or {}).get("name") for item in self.held()}
-        if not {name for name in names_held if name} <= succeeded:
-            self.broken("a job in state did not succeed")
-
-
-BUCKET = "gcp:storage/bucket:Bucket"
-
 
 def brief(value: Any) -> str:
     """A value's repr without what is as by default."""
@@ -415,12 +352,3 @@ def brief(value: Any) -> str:
     pairs = [(item, getattr(value, item.name)) for item in fields(value)]
     shown = [f"{item.name}={brief(given)}" for item, given in pairs if given != item.default]
     return f"{type(value).__name__}({', '.join(shown)})"
-
-
-def is_red(job: Job) -> bool:
-    """Ended otherwise than by success, or about to."""
-    rule = state_rule(job.state)
-    return rule.outcome is End.RED or not rule.adoptable
-
-
-__all__ = ["Broken", "Declared", "ForkServer", "World"]

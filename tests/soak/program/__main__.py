@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pulumi
 
-from tunestack.provider import CustomJob, PipelineJob, Provider, TuningJob
+from tunestack.provider import CustomJob, Deployment, Grant, ModelVersion, PipelineJob, Provider, TuningJob
 
 document = json.loads((Path.cwd().parent / "program.json").read_text())
 project, location = document["project"], "us-central1"
@@ -35,13 +35,49 @@ for entry in document["resources"]:
             opts=pulumi.ResourceOptions(provider=google, depends_on=after),
         )
         continue
+    options = pulumi.ResourceOptions(
+        provider=vertex,
+        depends_on=after,
+        custom_timeouts=pulumi.CustomTimeouts(create=f"{deadline}s", update=f"{deadline}s")
+        if (deadline := entry["deadline"])
+        else None,
+    )
+    if entry["kind"] == "version":
+        model = made[entry["of"]].model
+        made[name] = ModelVersion(
+            name, location=location, source_model=model, aliases=[f"alias-{entry['label']}"], opts=options
+        )
+        continue
+    if entry["kind"] == "deployment":
+        machines = {"machineSpec": {"machineType": "n1-standard-4"}, "minReplicaCount": 1}
+        # A pipeline tells its model without the version.
+        model = made[entry["of"]].model.apply(lambda model: f"{model.partition('@')[0]}@1")
+        made[name] = Deployment(
+            name, location=location, model=model, dedicated_resources=machines, opts=options
+        )
+        continue
+    if entry["kind"] == "grant":
+        made[name] = Grant(
+            name,
+            quota_id=document["quota"],
+            dimensions={"region": location},
+            at_least=entry["amount"],
+            request=True,
+            contact_email="someone@example.com",
+            justification="tuning",
+            opts=options,
+        )
+        continue
     shared = {
         "location": location,
         "identity": entry["identity"],
         "labels": {"label": entry["label"]},
         "force_new": entry["force_new"],
         "retry_failed": entry["retry_failed"],
-        "opts": pulumi.ResourceOptions(provider=vertex, depends_on=after),
+        "wait": entry["wait"],
+        "on_cancel": entry["on_cancel"],
+        "deletion_policy": entry["deletion_policy"],
+        "opts": options,
     }
     title = entry["title"]
     if entry["kind"] == "pipelineJobs":
