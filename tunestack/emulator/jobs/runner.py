@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from tunestack.emulator.errors import failed_precondition, rpc_status
+from tunestack.emulator.jobs.batch_prediction_job import BatchPredictionJob
 from tunestack.emulator.jobs.custom_job import CustomJob
 from tunestack.emulator.jobs.kind import JobKind
 from tunestack.emulator.jobs.outcomes import Outcome, Outcomes, display_name
@@ -32,7 +33,9 @@ Json = dict[str, Any]
 
 log = logging.getLogger("tunestack.emulator")
 
-KINDS: dict[str, JobKind[Any]] = {kind.collection: kind for kind in (PipelineJob(), TuningJob(), CustomJob())}
+KINDS: dict[str, JobKind[Any]] = {
+    kind.collection: kind for kind in (PipelineJob(), TuningJob(), CustomJob(), BatchPredictionJob())
+}
 
 
 class Runner:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 
 SERVICES = (
+    "pubsub_subscriptions",
+    "pubsub_topics",
     "artifact_registry",
     "artifact_registry_packages",
     "artifact_registry_uploads",
@@ -21,6 +23,7 @@ SERVICES = (
     "storage_buckets",
     "storage_objects",
     "storage_uploads",
+    "vertex_batch_prediction_jobs",
     "vertex_custom_jobs",
     "vertex_endpoints",
     "vertex_jobs",

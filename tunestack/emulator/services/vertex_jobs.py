@@ -1,4 +1,4 @@
-"""Vertex AI: what pipeline, tuning and custom jobs have in common (aiplatform.v1, v1beta1).
+"""Vertex AI: what all kinds of jobs have in common (aiplatform.v1, v1beta1).
 
 They run in `tunestack.emulator.jobs`.
 """
@@ -17,7 +17,7 @@ from tunestack.emulator.services.vertex import check_labels, finished_operation,
 
 Json = dict[str, Any]
 
-COLLECTIONS = ("pipelineJobs", "tuningJobs", "customJobs")
+COLLECTIONS = ("pipelineJobs", "tuningJobs", "customJobs", "batchPredictionJobs")
 
 
 def submit(call: Call, collection: str, identifier: str, state: str, **fields: Any) -> Json:
