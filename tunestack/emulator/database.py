@@ -95,7 +95,40 @@ CREATE TABLE bigquery_segment (
 ) WITHOUT ROWID;
 CREATE INDEX segment_of_digest ON bigquery_segment (digest);
 """
-VERSIONS = (_FIRST, _SUBMISSIONS, _MODEL_VERSIONS, _EDGES_AND_POINTS, _BIGQUERY)
+# Messages, log lines and points of metrics: many and small, found by time.
+_RECORDS = """
+CREATE TABLE message (
+    id INTEGER PRIMARY KEY,
+    topic TEXT NOT NULL,
+    time TEXT NOT NULL,             -- of publication
+    body BLOB NOT NULL
+);
+CREATE INDEX message_by_time ON message (time);
+CREATE TABLE delivery (
+    subscription TEXT NOT NULL,
+    message INTEGER NOT NULL,
+    due TEXT NOT NULL,              -- from when on it may be handed out
+    attempts INTEGER NOT NULL,
+    acknowledged INTEGER NOT NULL,
+    PRIMARY KEY (subscription, message)
+) WITHOUT ROWID;
+CREATE INDEX delivery_due ON delivery (subscription, acknowledged, due);
+CREATE TABLE log_entry (
+    log TEXT NOT NULL,              -- projects/<number>/logs/<id>
+    time TEXT NOT NULL,
+    insert_id TEXT NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (log, time, insert_id)
+) WITHOUT ROWID;
+CREATE TABLE metric_point (
+    series TEXT NOT NULL,
+    end_time TEXT NOT NULL,
+    start_time TEXT NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (series, end_time)
+) WITHOUT ROWID;
+"""
+VERSIONS = (_FIRST, _SUBMISSIONS, _MODEL_VERSIONS, _EDGES_AND_POINTS, _BIGQUERY, _RECORDS)
 """What each version added to the one before: a new file runs through all, an older one through the rest."""
 SCHEMA_VERSION = len(VERSIONS)
 _REQUESTS_KEPT = 50_000

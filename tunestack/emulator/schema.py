@@ -108,7 +108,7 @@ class Walk:
             result[name] = self._value(property_schema, child, f"{path}.{name}".lstrip("."))
         if self.request and not self.partial:
             for name, property_schema in properties.items():
-                if property_schema.get("required") and result.get(name) in (None, "", []):
+                if _must_be_sent(property_schema) and result.get(name) in (None, "", []):
                     self._fail(f"{path}.{name}".lstrip("."), f"Required field is not set: {snake(name)}")
         return result
 
@@ -179,6 +179,12 @@ class Walk:
             return value
         self._fail(path, f"Invalid value at '{path}' (TYPE_ENUM), {_shown(value)}")
         return value
+
+
+def _must_be_sent(schema: Json) -> bool:
+    """Whether absence is an error: a required number or boolean that is absent is 0 or false (proto3)."""
+    number = schema.get("type") in ("integer", "number", "boolean") or schema.get("format") in _LONG_INTEGERS
+    return bool(schema.get("required")) and not number
 
 
 def _integer_text(value: Any) -> str:
