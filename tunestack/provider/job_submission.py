@@ -102,7 +102,7 @@ async def _submit_under_our_name(session: Session, call: Call, submission: Submi
     for attempt in range(SUBMISSION_ATTEMPTS):
         try:
             try:
-                return await _send(session, submission)
+                return await _send(session, call, submission)
             except Conflict as error:
                 last = error
             except NotSent as error:
@@ -159,7 +159,7 @@ async def _submit_for_a_name(
             if last is not None and sent >= SUBMISSION_ATTEMPTS:
                 raise last
         try:
-            return await _send(session, submission)
+            return await _send(session, call, submission)
         except NotSent:
             raise
         except ServiceFault as error:
@@ -214,7 +214,7 @@ def carries(job: Json, spec_hash: str) -> bool:
     return bool((job.get("labels") or {}).get(SPEC_HASH_LABEL) == spec_hash)
 
 
-async def _send(session: Session, submission: Submission) -> Json:
+async def _send(session: Session, call: Call, submission: Submission) -> Json:
     return await session.vertex.create_job(
         submission.collection,
         submission.project,
@@ -222,4 +222,5 @@ async def _send(session: Session, submission: Submission) -> Json:
         submission.body,
         job_id=submission.job_id,
         version=submission.version,
+        stopped=call.cancelled,
     )

@@ -187,6 +187,7 @@ class JobWatch(Generic[JobT]):
             label_filter(hashes),
             page_size=2 * TOGETHER,
             attempts=1,
+            fields=self._view.collection.fields,
         )
         try:
             async with aclosing(found):

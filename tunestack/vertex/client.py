@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
@@ -60,8 +61,9 @@ class VertexClient:
         timeout: float | None = None,
         version: str = "v1",
         attempts: int | None = None,
+        stopped: asyncio.Event | None = None,
     ) -> Json:
-        """One request; ``path`` without the version. ``repeatable`` and ``attempts``: see ``Transport.request``."""
+        """One request; ``path`` without the version. ``repeatable`` … ``stopped``: see ``Transport.request``."""
         response = await self._transport.request(
             method,
             self._url(location, path, version),
@@ -70,6 +72,7 @@ class VertexClient:
             json=body,
             timeout=timeout,
             attempts=attempts,
+            stopped=stopped,
         )
         try:
             answer = response.json() if response.content else {}
@@ -92,11 +95,13 @@ class VertexClient:
         *,
         job_id: str | None = None,
         version: str | None = None,
+        stopped: asyncio.Event | None = None,
     ) -> Json:
         """Submits a job; sent once: what a broken answer means is the caller's question.
 
         ``job_id``: an id of our choice, where the collection takes one; ``version`` of the API that knows the fields
-        in ``job``, where it is not the collection's own. Raises ``Conflict`` where the id is taken, ``ServiceFault``
+        in ``job``, where it is not the collection's own; ``stopped``: not to be sent any more where it waits for its
+        turn. Raises ``Conflict`` where the id is taken, ``ServiceFault``
         where the outcome is not known: also for an answer that names no job.
         """
         path = f"{collection.parent(project, location)}/{collection.segment}"
@@ -109,6 +114,7 @@ class VertexClient:
             params=params,
             body=dict(job),
             version=version or collection.version,
+            stopped=stopped,
         )
         if not answer.get("name"):
             raise ServiceFault(200, "UNAVAILABLE", "the answer names no job", request=f"POST {path}")
@@ -127,10 +133,13 @@ class VertexClient:
         *,
         page_size: int = 100,
         attempts: int | None = None,
+        fields: str | None = None,
     ) -> AsyncGenerator[Json, None]:
-        """Jobs that match an AIP-160 filter, page after page; ``attempts`` at each."""
+        """Jobs that match an AIP-160 filter, page after page; ``attempts`` at each; with no more than ``fields``."""
         path = f"{collection.parent(project, location)}/{collection.segment}"
         params = {"filter": filter_, "pageSize": str(page_size)}
+        if fields is not None:
+            params["fields"] = fields
         while True:
             page = await self.call(
                 "GET",

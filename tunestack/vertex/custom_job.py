@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from tunestack.vertex.job import Job, JobCollection
 
-CUSTOM_JOBS = JobCollection("customJobs", "custom job")
+CUSTOM_JOBS = JobCollection("customJobs", "custom job", told="jobSpec/baseOutputDirectory,webAccessUris")
 """Its id comes from the server."""
 
 

@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 from tunestack.spec.spec_hash import SPEC_HASH_LABEL
 from tunestack.vertex.job_state import StateRule, short_state, state_rule
 
+_OF_EVERY_KIND = "name,state,labels,createTime,startTime,endTime,error"
+
 
 @dataclass(frozen=True)
 class JobCollection:
@@ -17,7 +19,8 @@ class JobCollection:
 
     ``segment``: its part of the path, ``pipelineJobs``, which is also the key of a list's answer. ``version`` of the
     API that it is read by. ``id_parameter``: query parameter of an id chosen by the caller; None where the server
-    names its jobs. ``deletable``: whether a record can be deleted.
+    names its jobs. ``deletable``: whether a record can be deleted. ``told``: the fields, beside those of every kind, in
+    which a job tells how it is and what came of it, as a selection of Google's partial responses.
     """
 
     segment: str
@@ -25,6 +28,17 @@ class JobCollection:
     version: str = "v1"
     id_parameter: str | None = None
     deletable: bool = True
+    told: str = ""
+
+    @property
+    def fields(self) -> str:
+        """What a list has to say of jobs that are waited for: not what they were submitted with, most of each answer.
+
+        ``fields`` is a parameter of every method of every Google API (``$fields``, cloud.google.com/apis/docs/
+        system-parameters); ``readMask``, which pipeline and custom jobs have for it too, is missing in tuning jobs'.
+        """
+        told = ",".join(filter(None, (_OF_EVERY_KIND, self.told)))
+        return f"{self.segment}({told}),nextPageToken"
 
     def parent(self, project: str, location: str) -> str:
         """``projects/P/locations/L``."""

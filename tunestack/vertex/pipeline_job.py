@@ -9,7 +9,12 @@ from typing import Any, ClassVar
 from tunestack.vertex.job import Job, JobCollection, number
 from tunestack.vertex.job_state import short_state
 
-PIPELINE_JOBS = JobCollection("pipelineJobs", "pipeline job", id_parameter="pipelineJobId")
+PIPELINE_JOBS = JobCollection(
+    "pipelineJobs",
+    "pipeline job",
+    id_parameter="pipelineJobId",
+    told="jobDetail/taskDetails(taskName,state,error,execution/metadata)",
+)
 
 UPLOAD_TASKS = ("upload-llm-model", "upload-model", "text-embedding-model-uploader")
 """Tasks whose execution names the tuned model, in the order in which Google's SDK looks for them."""

@@ -8,7 +8,13 @@ from typing import Any, ClassVar
 
 from tunestack.vertex.job import Job, JobCollection, number
 
-TUNING_JOBS = JobCollection("tuningJobs", "tuning job", version="v1beta1", deletable=False)
+TUNING_JOBS = JobCollection(
+    "tuningJobs",
+    "tuning job",
+    version="v1beta1",
+    deletable=False,
+    told="tunedModel,experiment,tuningDataStats,tuningJobState,tuningJobMetadata",
+)
 """Read by v1beta1, which alone tells the phase and the steps done and knows every spec; there is no delete."""
 
 
