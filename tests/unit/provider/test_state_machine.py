@@ -105,7 +105,7 @@ class Cloud:
     # What VertexClient offers
 
     async def create_job(
-        self, collection: JobCollection, project: str, location: str, job: Any, *, job_id: Any, version: Any
+        self, collection: JobCollection, project: str, location: str, job: Any, *, job_id: Any, **_: Any
     ) -> dict[str, Any]:
         number = next(self.created)
         name = collection.name(project, location, job_id or str(number))
