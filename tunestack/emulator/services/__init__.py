@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 
 SERVICES = (
-    "pubsub_subscriptions",
-    "pubsub_topics",
     "artifact_registry",
     "artifact_registry_packages",
     "artifact_registry_uploads",
@@ -18,6 +16,9 @@ SERVICES = (
     "cloud_quotas",
     "cloud_resource_manager",
     "iam",
+    "monitoring",
+    "pubsub_subscriptions",
+    "pubsub_topics",
     "service_usage",
     "service_usage_quotas",
     "storage_buckets",
