@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib
 
 SERVICES = (
+    "monitoring",
+    "pubsub_subscriptions",
+    "pubsub_topics",
     "artifact_registry",
     "artifact_registry_packages",
     "artifact_registry_uploads",
@@ -16,9 +19,6 @@ SERVICES = (
     "cloud_quotas",
     "cloud_resource_manager",
     "iam",
-    "monitoring",
-    "pubsub_subscriptions",
-    "pubsub_topics",
     "service_usage",
     "service_usage_quotas",
     "storage_buckets",
@@ -26,7 +26,9 @@ SERVICES = (
     "storage_uploads",
     "vertex_batch_prediction_jobs",
     "vertex_custom_jobs",
+    "vertex_endpoint_policies",
     "vertex_endpoints",
+    "vertex_evaluation",
     "vertex_jobs",
     "vertex_lineage",
     "vertex_metadata_nodes",
