@@ -40,9 +40,8 @@ async def metric_result(state: State, metric: Json, instance: Json, config: Json
             raise invalid(
                 f"The instance has no {' and no '.join(missing)}.", [("instance", ", ".join(missing))]
             )
-        return {
-            "score": score(name, spec, {"prediction": fields["response"], "reference": fields["reference"]})
-        }
+        pair = {"prediction": fields["response"], "reference": fields["reference"]}
+        return {"score": (await scores(name, spec, [pair]))[0]}
     if "pointwiseMetricSpec" in metric:
         result = await pointwise(state, metric["pointwiseMetricSpec"], fields, config)
     elif "llmBasedMetricSpec" in metric:
