@@ -57,6 +57,8 @@ _VERTEX = (
     ),
     "publishers",
 )
+# What prose calls required and a request may give once for all: WriteLogEntriesRequest's log_name and resource.
+_GIVEN_ELSEWHERE = {("logging.v2", "LogEntry"): ("logName", "resource")}
 _STANDARD = (
     *("create", "delete", "get", "list", "patch"),
     *("getIamPolicy", "setIamPolicy", "testIamPermissions"),
@@ -70,7 +72,7 @@ SERVED: dict[str, tuple[str, ...]] = {
         *("objectAccessControls", "objects", "projects"),
     ),
     "bigquery.v2": ("datasets", "jobs", "projects", "tabledata", "tables"),
-    "iam.v1": ("projects.serviceAccounts",),
+    "iam.v1": ("projects.roles", "projects.serviceAccounts"),
     "cloudresourcemanager.v1": ("projects",),
     "cloudresourcemanager.v3": ("projects",),
     "cloudquotas.v1": ("projects",),
@@ -227,6 +229,8 @@ def prune(document: str, source: Json) -> Json:
                 field: prune_schema(child, numbers.get((name, field)))
                 for field, child in schema["properties"].items()
             }
+        for field in _GIVEN_ELSEWHERE.get((document, name), ()):
+            kept["properties"][field].pop("required")
         schemas[name] = kept
         wanted |= set(references(kept)) - set(schemas)
     return {

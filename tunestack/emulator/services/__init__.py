@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 
 SERVICES = (
+    "cloud_logging",
+    "cloud_logging_entries",
     "monitoring",
     "pubsub_subscriptions",
     "pubsub_topics",
@@ -19,6 +21,8 @@ SERVICES = (
     "cloud_quotas",
     "cloud_resource_manager",
     "iam",
+    "iam_roles",
+    "iam_service_account_keys",
     "service_usage",
     "service_usage_quotas",
     "storage_buckets",

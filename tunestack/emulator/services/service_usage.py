@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from tunestack.emulator.call import Call, implements
@@ -12,6 +13,8 @@ from tunestack.emulator.services.paging import page
 Json = dict[str, Any]
 
 SERVICES = "services"
+#: Services whose agent is not called after them.
+_AGENTS = {"storage": "gs-project-accounts", "storagetransfer": "storage-transfer-service"}
 
 
 def _service(call: Call, name: str) -> Json:
@@ -70,6 +73,25 @@ def batch_enable(call: Call) -> Json:
         raise invalid("A batch request must name between 1 and 20 services.")
     rows = [_set(call, f"{call.path['parent']}/services/{name}", "ENABLED") for name in names]
     return _operation("BatchEnableServicesResponse", {"services": rows})
+
+
+@implements("serviceusage.services.generateServiceIdentity")
+def generate_identity(call: Call) -> Json:
+    """The agent's address: of the project's number and the service (cloud.google.com/iam/docs/service-agents)."""
+    name = call.state.projects.canonical(call.path["parent"])
+    number, service = name.split("/")[1], name.rpartition("/")[2].partition(".")[0]
+    agent = _AGENTS.get(service, f"gcp-sa-{service}")
+    email = f"service-{number}@{agent}.iam.gserviceaccount.com"
+    unique = str(int.from_bytes(hashlib.sha256(email.encode()).digest()[:8]) + 10**20)
+    return {
+        "name": "operations/finished.DONE_OPERATION",
+        "done": True,
+        "response": {
+            "@type": "type.googleapis.com/google.api.serviceusage.v1beta1.ServiceIdentity",
+            "email": email,
+            "uniqueId": unique,
+        },
+    }
 
 
 @implements("serviceusage.operations.get")
