@@ -125,13 +125,14 @@ class Application:
         if handler is None:
             raise ApiError("UNIMPLEMENTED", f"{method.id} is not implemented by the tunestack emulator")
         uploading = match.kind in ("upload", "part")
+        query, masks = self._apart(match, incoming.query)
         call = Call(
             state=self.state,
             method=method,
             incoming=incoming,
             path=match.parameters,
-            query=typed_query(method.parameters or {}, incoming.query, strict=method.service != "storage"),
-            body={} if uploading else self._body(match, await incoming.body()),
+            query=typed_query(method.parameters or {}, query, strict=method.service != "storage"),
+            body={} if uploading else self._body(match, await incoming.body(), masks),
             kind=match.kind,
             principal=principal,
         )
@@ -156,7 +157,22 @@ class Application:
                 reply.body = partial_response.select(reply.body, partial_response.parse(fields))
         return reply
 
-    def _body(self, match: Match, data: bytes) -> Json:
+    def _apart(self, match: Match, query: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], Json]:
+        """The query, and what of it is the mask that the method has in its body (Pub/Sub).
+
+        Google takes it there too: terraform-provider-google sends it so.
+        """
+        method = match.method
+        schema = self.state.documents.schemas[method.document].get(str(method.request), {})
+        masks = {
+            key: text
+            for key, text in query
+            if schema.get("properties", {}).get(key, {}).get("format") == "google-fieldmask"
+            and key not in (method.parameters or {})
+        }
+        return [(key, text) for key, text in query if key not in masks], masks
+
+    def _body(self, match: Match, data: bytes, masks: Json) -> Json:
         method = match.method
         if not data or method.verb == "GET":
             return {}
@@ -166,6 +182,7 @@ class Application:
             raise invalid(f"Invalid JSON payload received. {error}") from None
         if not isinstance(body, dict):
             raise invalid("Invalid JSON payload received. The body is not an object.")
+        body |= masks
         if method.request is None:
             return body
         walk = Walk(
