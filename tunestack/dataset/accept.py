@@ -8,91 +8,175 @@ safe side; a text that they leave in doubt goes to `explain`, as one that msgspe
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import accumulate, chain, compress, count, repeat
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import inspect
 
+from tunestack.dataset.formats.format import Violation
+from tunestack.dataset.shapes import Shape, Shapes, Uniform
+
 REFUSALS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class Accepted(NamedTuple):
+    """A batch of texts: the line of each, None where it is refused; which of them need a closer look, refused or not.
+
+    ``uniform``: all the lines as columns, where none is refused and they are of one shape.
+    """
+
+    lines: list[Any]
+    suspects: set[int]
+    uniform: Uniform | None = None
 
 
 class Acceptor:
     """Decodes texts as one type of record or line.
 
-    ``flat``: every field is a text and is there; then a look at the fields takes the place of looking at a line.
+    ``violations``: what is wrong with a line whose type is right. ``by_shape``: it follows from the line's shape, and
+    from texts that say nothing.
     """
 
-    def __init__(self, type_: Any) -> None:
-        self.type = type_
-        self.decode = msgspec.json.Decoder(type_).decode
+    def __init__(
+        self, type_: Any, violations: Callable[[Any], Iterable[Violation]], *, by_shape: bool = False
+    ) -> None:
+        self.type, self.violations = type_, violations
+        self._decode = msgspec.json.Decoder(type_).decode
         self._encode = msgspec.json.Encoder().encode
-        info = inspect.type_info(type_)
-        fields = info.fields if isinstance(info, inspect.StructType) else ()
-        self.flat = bool(fields) and all(
-            field.required and isinstance(field.type, inspect.StrType) for field in fields
-        )
         self._structure = quotes_of(type_)
-        self._may_be_empty = any(not getattr(field.type, "min_length", 0) for field in fields)
-        self._texts = [operator.attrgetter(field.name) for field in fields] if self.flat else []
-        # {"a":"","b":""}: what a line has beside its texts at least, and what a doubled key adds at least
-        # (its value is not empty: the type sees to that, or the text is empty and in doubt anyway).
-        keys = [len(field.encode_name.encode()) for field in fields]
-        self._bare = 1 + sum(key + 6 for key in keys)
-        self._doubled = min(keys, default=0) + 6
-        self._quotes = 4 * len(keys)
+        self._shapes = Shapes(type_) if by_shape else None
+        self._shape: Shape | None = None  # of the latest batch: most likely that of the next
 
-    def accept(self, texts: Sequence[bytes]) -> list[Any]:
-        """The decoded texts in their order; None where one is refused."""
+    def accept(self, texts: Sequence[bytes], encode: bool = False) -> Accepted:
+        """The decoded texts; ``encode``: those of uniform lines in UTF-8 too."""
+        if not texts:
+            return Accepted([], set())
+        if self._shape is None and self._shapes is not None:
+            first = next(filter(None, map(self._decoded, texts)), None)
+            self._shape = None if first is None else self._shapes.of(first)
+        shape = self._shape
+        decode = self._decode if shape is None else shape.decode
         try:
-            return list(map(self.decode, texts))
+            lines = list(map(decode, texts))
         except REFUSALS:
-            return [self._decoded(text) for text in texts]
+            return self._one_by_one(texts)
+        if shape is None:
+            return Accepted(lines, self._suspects(texts, lines))
+        columns = shape.columns(lines)
+        encoded = [list(map(str.encode, column)) for column in columns] if encode else None
+        uniform = Uniform(shape, columns, encoded)
+        return Accepted(lines, self._uniform_suspects(texts, lines, uniform), uniform)
 
-    def in_doubt(self, texts: Sequence[bytes], lines: Sequence[Any]) -> list[int]:
-        """Which of the accepted texts might have a doubled key or, in a flat type, a text that says nothing."""
-        return self._flat_doubts(texts, lines) if self.flat else self._doubts(texts, lines)
+    def _one_by_one(self, texts: Sequence[bytes]) -> Accepted:
+        """Those of the latest shape as columns, others by themselves."""
+        shape = self._shape
+        lines: list[Any] = []
+        alike, others, refused = [], [], set()
+        for at, text in enumerate(texts):
+            line = None
+            if shape is not None:
+                with suppress(*REFUSALS):
+                    line = shape.decode(text)
+                    alike.append(at)
+            if line is None:
+                line = self._decoded(text)
+                if line is None:
+                    refused.add(at)
+                else:
+                    others.append(at)
+            lines.append(line)
+        suspects = refused
+        for rows in filter(None, (alike, others)):
+            texts_of, lines_of = [texts[at] for at in rows], [lines[at] for at in rows]
+            if rows is alike and shape is not None:
+                found = self._uniform_suspects(texts_of, lines_of, Uniform(shape, shape.columns(lines_of)))
+            else:
+                found = self._suspects(texts_of, lines_of)
+            suspects = suspects.union(rows[at] for at in found)
+        if self._shapes is not None and len(others) > len(alike):
+            self._shape = self._shapes.of(lines[others[-1]])
+        return Accepted(lines, suspects)
 
     def _decoded(self, text: bytes) -> Any:
         try:
-            return self.decode(text)
+            return self._decode(text)
         except REFUSALS:
             return None
 
-    def _flat_doubts(self, texts: Sequence[bytes], lines: Sequence[Any]) -> list[int]:
-        # All of this goes over every row: `map` with functions of C takes half as long as comprehensions.
-        columns = [list(map(get, lines)) for get in self._texts]
-        doubts: set[int] = set()
-        for column in columns:
-            if any(map(str.isspace, column)) or (self._may_be_empty and "" in column):
-                doubts.update(row for row, text in enumerate(column) if not text or text.isspace())
-        # A text in characters is never longer than in bytes: what is left holds structure and escapes at least.
-        rest: Iterable[int] = map(len, texts)
-        for column in columns:
-            rest = map(operator.sub, rest, map(len, column))
-        for row in compress(count(), map(operator.lt, repeat(self._bare + self._doubled - 1), rest)):
-            raw = texts[row]
-            if (quotes := raw.count(b'"')) != self._quotes:
-                # Quotes within texts are escaped, and bytes are counted faster than characters. Where a backslash
-                # is escaped, too, only the texts tell whose the quote after it is (and \u0022 hides some).
-                within = raw.count(b'\\"')
-                if b"\\\\" in raw:
-                    within = sum([column[row].count('"') for column in columns]) - raw.count(b"u0022")
-                if quotes != self._quotes + within:
-                    doubts.add(row)
-        return sorted(doubts)
+    def _suspects(self, texts: Sequence[bytes], lines: Sequence[Any]) -> set[int]:
+        """Which of the accepted texts might have a doubled key, and which break a rule."""
+        return self._doubts(texts, lines).union(self._violating(lines))
 
-    def _doubts(self, texts: Sequence[bytes], lines: Sequence[Any]) -> list[int]:
+    def _uniform_suspects(self, texts: Sequence[bytes], lines: Sequence[Any], uniform: Uniform) -> set[int]:
+        suspects = _with_more(texts, uniform)
+        for column in uniform.columns:
+            if any(map(str.isspace, column)) or "" in column:
+                suspects.update(row for row, text in enumerate(column) if not text or text.isspace())
+        says_something = next((line for row, line in enumerate(lines) if row not in suspects), None)
+        if says_something is not None and any(True for _ in self.violations(says_something)):
+            return set(range(len(lines)))  # it is the shape that breaks a rule
+        return suspects
+
+    def _violating(self, lines: Sequence[Any]) -> Iterator[int]:
+        for row, line in enumerate(lines):
+            for _ in self.violations(line):
+                yield row
+                break
+
+    def _doubts(self, texts: Sequence[bytes], lines: Sequence[Any]) -> set[int]:
         # A line has at least the quotes of its structure; one that has no more holds no key twice.
         least = self._structure(lines)
         counted = list(map(bytes.count, texts, repeat(b'"')))
-        return [
+        return {
             row
             for row in compress(count(), map(operator.ne, counted, least))
             if counted[row] != self._encode(lines[row]).count(b'"')
             or (92 in texts[row] and b"u0022" in texts[row])
-        ]
+        }
+
+
+def _with_more(texts: Sequence[bytes], uniform: Uniform) -> set[int]:
+    """Which texts may hold more than what their lines show: a key twice.
+
+    Every step goes over every row: `map` with functions of C takes half as long as comprehensions.
+    """
+    shape, columns = uniform.shape, uniform.columns
+    # What a text has beside the texts in it: structure, spaces and escapes. A text in characters is never longer
+    # than in bytes, so it is that or more; exactly that where it is given in bytes.
+    rest: Iterable[int] = map(len, texts)
+    for column in uniform.encoded or columns:
+        rest = map(operator.sub, rest, map(len, column))
+    room = shape.doubled - 1
+    if (
+        shape.spaces
+        and texts[0].startswith(shape.spaced)
+        and all(map(bytes.startswith, texts, repeat(shape.spaced)))
+    ):
+        room += shape.spaces
+    doubts = set()
+    for row in compress(count(), map(operator.lt, repeat(shape.bare + room), rest)):
+        raw = texts[row]
+        if (quotes := raw.count(b'"')) != shape.quotes:
+            within = _escaped_quotes(raw)
+            if quotes != shape.quotes + within:
+                doubts.add(row)
+    return doubts
+
+
+def _escaped_quotes(raw: bytes) -> int:
+    """How many quotes follow a backslash that is not itself escaped. Cut at the backslashes that is fast to tell."""
+    found = 0
+    escaped = iter(raw.split(b"\\"))
+    next(escaped)
+    for piece in escaped:
+        if not piece:
+            next(escaped, None)  # a backslash that is escaped: what comes after it is plain
+        elif piece[0] == 34:
+            found += 1
+    return found
 
 
 _Quotes: TypeAlias = Callable[[Sequence[Any]], list[int]]

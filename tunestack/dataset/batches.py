@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,6 +12,7 @@ from tunestack.dataset.accept import Acceptor
 from tunestack.dataset.findings import Finding
 from tunestack.dataset.formats.format import Example, Facts, Format, Violation, encode
 from tunestack.dataset.rules import Rules
+from tunestack.dataset.shapes import Uniform
 from tunestack.dataset.sources.source import Chunk, Source, SourceFault
 
 # A small file that is good needs neither explanations nor templates, and is checked before they would be imported.
@@ -39,13 +40,38 @@ class Batch(msgspec.Struct):
     repaired: Counter[str] = msgspec.field(default_factory=Counter)
     truncated: Counter[str] = msgspec.field(default_factory=Counter)
     origin: Callable[[str, Example], str] | None = None
+    uniform: Uniform | None = None  # the ``lines``, where they are of one shape
     _facts: Facts | None = None
 
     def facts(self, form: Format) -> Facts:
         """What the checks across rows need of the lines; worked out once."""
         if self._facts is None:
-            self._facts = form.facts(self.lines)
+            if (uniform := self._completions(form)) is not None:
+                prompts, answers = uniform.columns
+                self._facts = Facts(prompts, answers, answers)
+            else:
+                self._facts = form.facts(self.lines)
         return self._facts
+
+    def lengths(self, form: Format) -> Mapping[str, Iterable[int]]:
+        """As `Format.lengths`."""
+        facts = self.facts(form)
+        if self._completions(form) is not None:
+            return {"prompt": map(len, facts.prompts), "answer": map(len, facts.answers)}
+        return form.lengths(self.lines, facts)
+
+    def encoded_facts(self, form: Format) -> tuple[Iterable[bytes], Iterable[bytes]]:
+        """Prompts and answers of the facts in UTF-8."""
+        if (uniform := self._completions(form)) is not None and uniform.encoded is not None:
+            prompts, answers = uniform.encoded
+            return prompts, answers
+        facts = self.facts(form)
+        return map(str.encode, facts.prompts), map(str.encode, facts.answers)
+
+    def _completions(self, form: Format) -> Uniform | None:
+        """The lines as two columns, where each is nothing but a prompt with its answer."""
+        uniform = self.uniform
+        return uniform if form.completion and uniform is not None and len(uniform.columns) == 2 else None
 
     def add(self, row: int, defect: Defect) -> None:
         """Say what is wrong with the text at this index."""
@@ -77,7 +103,7 @@ class Batch(msgspec.Struct):
 
     def leave_out(self, bad: Container[int]) -> None:
         """Go on without the lines of the texts with these indices."""
-        self._facts = None
+        self._facts = self.uniform = None
         kept = [at for at, row in enumerate(self.rows) if row not in bad]
         self.rows, self.lines = [self.rows[at] for at in kept], [self.lines[at] for at in kept]
         if self.examples:
@@ -107,14 +133,15 @@ def fault_finding(source: Source, fault: SourceFault) -> Finding:
 class FinishedLines:
     """Texts that are taken as they are: lines of a format, or records that nothing is made of."""
 
-    def __init__(self, type_: Any, violations: Callable[[Any], Iterable[Violation]]) -> None:
-        self._acceptor, self._violations = Acceptor(type_), violations
+    def __init__(self, acceptor: Acceptor, encode: bool = False) -> None:
+        """``encode``: the texts are needed in UTF-8 too."""
+        self._acceptor, self._encode = acceptor, encode
 
     def read(self, source: Source, chunk: Chunk, first: bool) -> Batch:
         """The lines of a chunk."""
         batch = Batch(source, chunk)
         rows = range(len(chunk.texts))
-        batch.lines = _accepted(batch, chunk.texts, rows, self._acceptor, self._violations)
+        batch.lines, batch.uniform = _accepted(batch, chunk.texts, rows, self._acceptor, self._encode)
         return batch
 
 
@@ -124,7 +151,7 @@ class RenderedRecords:
     def __init__(self, form: Format, recipe: Recipe, rules: Rules) -> None:
         self._format, self._rules, self._renderer = form, rules, recipe.renderer()
         self._records = self._renderer.records
-        self._acceptor = Acceptor(self._records.type)
+        self._acceptor = self._records.acceptor
         self._mend_texts = not rules.repair.isdisjoint(("byte-order-mark", "blank-line"))
 
     def read(self, source: Source, chunk: Chunk, first: bool) -> Batch:
@@ -135,7 +162,7 @@ class RenderedRecords:
         texts, rows = chunk.texts, range(len(chunk.texts))
         if self._mend_texts:
             texts, rows = self._mended(batch, first)
-        records = _accepted(batch, texts, rows, self._acceptor, self._records.violations)
+        records, _ = _accepted(batch, texts, rows, self._acceptor)
         rendered: list[int] = []
         for row, record in zip(batch.rows, records, strict=True):
             values = self._records.values(record)
@@ -179,42 +206,24 @@ class RenderedRecords:
 
 
 def _accepted(
-    batch: Batch,
-    texts: Sequence[bytes],
-    rows: Sequence[int],
-    acceptor: Acceptor,
-    violations: Callable[[Any], Iterable[Violation]],
-) -> list[Any]:
-    """The decoded texts that are good; the others are explained. ``rows``: the indices of the texts."""
+    batch: Batch, texts: Sequence[bytes], rows: Sequence[int], acceptor: Acceptor, encode: bool = False
+) -> tuple[list[Any], Uniform | None]:
+    """The decoded texts that are good, as columns too where all are of one shape; the others are explained.
+
+    ``rows``: the indices of the texts.
+    """
     batch.rows = rows
-    lines = acceptor.accept(texts)
-    suspects = _suspects(texts, lines, acceptor, violations)
-    if not suspects:
-        return lines
+    accepted = acceptor.accept(texts, encode)
+    if not accepted.suspects:
+        return accepted.lines, accepted.uniform
     from tunestack.dataset.explain import explain
 
-    for at in suspects:
-        for defect in explain(texts[at], acceptor.type, lines[at] is None, violations):
+    lines = accepted.lines
+    for at in sorted(accepted.suspects):
+        for defect in explain(texts[at], acceptor.type, lines[at] is None, acceptor.violations):
             batch.add(rows[at], defect)
     kept = [at for at, row in enumerate(rows) if row not in batch.found]
+    if len(kept) == len(rows):
+        return lines, accepted.uniform
     batch.rows = [rows[at] for at in kept]
-    return [lines[at] for at in kept]
-
-
-def _suspects(
-    texts: Sequence[bytes], lines: Sequence[Any], acceptor: Acceptor, violations: Any
-) -> Sequence[int]:
-    """The texts that are refused, and the accepted ones that need a closer look."""
-    if None in lines:
-        good = [at for at, line in enumerate(lines) if line is not None]
-        doubts = _suspects([texts[at] for at in good], [lines[at] for at in good], acceptor, violations)
-        refused = {at for at, line in enumerate(lines) if line is None}
-        return sorted(refused.union(good[at] for at in doubts))
-    if acceptor.flat:  # the violations of a flat type are texts that say nothing, and `in_doubt` has those
-        return acceptor.in_doubt(texts, lines)
-    broken = set(acceptor.in_doubt(texts, lines))
-    for at, line in enumerate(lines):
-        for _ in violations(line):
-            broken.add(at)
-            break
-    return sorted(broken)
+    return [lines[at] for at in kept], None

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from tunestack.dataset.accept import Acceptor
 from tunestack.dataset.formats.format import Text, Turn, Violation, says_nothing
 
 # Either word is common for the model's turns.
@@ -52,6 +53,11 @@ class Records:
         return msgspec.defstruct(
             "Record", fields, rename=names, forbid_unknown_fields=True, gc=False, kw_only=True
         )
+
+    @cached_property
+    def acceptor(self) -> Acceptor:
+        """What decodes records; of those with nothing but texts only the shape and empty texts can be wrong."""
+        return Acceptor(self.type, self.violations, by_shape=set(self.columns.values()) == {"string"})
 
     def values(self, record: msgspec.Struct) -> Values:
         """The values by column, in the order of the columns: plain texts, numbers, lists; turns as dictionaries.

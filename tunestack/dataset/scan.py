@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from tunestack.dataset.accept import Acceptor
 from tunestack.dataset.batches import Batch, FinishedLines, RenderedRecords, fault_finding
 from tunestack.dataset.findings import MOST_SHOWN, Finding
 from tunestack.dataset.formats import FORMATS
@@ -137,10 +138,11 @@ class Scanner:
         if plan.columns is not None:
             from tunestack.dataset.records import Records
 
-            records = Records(plan.columns)
-            self._front = FinishedLines(records.type, records.violations)
+            self._front = FinishedLines(Records(plan.columns).acceptor)
         elif plan.recipe is None:
-            self._front = FinishedLines(self._format.line, self._format.violations)
+            form = self._format
+            acceptor = Acceptor(form.line, form.violations, by_shape=form.completion)
+            self._front = FinishedLines(acceptor, encode=form.completion and not plan.quick)
         else:
             self._front = RenderedRecords(self._format, plan.recipe, plan.rules)
         self._native = native_lines(plan)
@@ -261,14 +263,15 @@ class Tally:
         if not batch.encoded and len(lines) < len(batch.chunk.texts):
             texts = map(batch.chunk.texts.__getitem__, batch.rows)
         statistics.bytes += sum(map(len, texts))
-        for name, lengths in self._format.lengths(lines, facts).items():
+        for name, lengths in batch.lengths(self._format).items():
             statistics.lengths.setdefault(name, Counter()).update(lengths)
         if self._labels is not None:
             self._labels.update(facts.labels)
             if len(self._labels) > MOST_LABELS:
                 self._labels = None
-        self._prompts.extend(map(self._digest, map(str.encode, facts.prompts), repeat(self._key)))
-        self._answers.extend(map(self._digest, map(str.encode, facts.answers)))
+        prompts, answers = batch.encoded_facts(self._format)
+        self._prompts.extend(map(self._digest, prompts, repeat(self._key)))
+        self._answers.extend(map(self._digest, answers))
         self._subjects.extend(map(self._digest, map(str.encode, facts.subjects)))
         rows = batch.rows
         whole = isinstance(rows, range)

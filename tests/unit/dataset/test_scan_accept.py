@@ -46,33 +46,39 @@ def test_the_quotes_of_a_structure_are_counted_without_its_texts(name: str, text
     assert quotes_of(type_)(lines) == [each.count('"') for each in (text, *others)]
 
 
+@pytest.mark.parametrize("spaced", [False, True])
 @pytest.mark.parametrize(("name", "text"), LINES)
 def test_a_key_that_stands_twice_is_in_doubt_wherever_it_is_and_however_it_is_written(
-    name: str, text: str
+    name: str, text: str, spaced: bool
 ) -> None:
-    acceptor = Acceptor(FORMATS[name].line)
+    form = FORMATS[name]
+    acceptor = Acceptor(form.line, form.violations, by_shape=form.completion)
+    written = msgspec.json.format(text, indent=0) if spaced else text
     doubled = [
-        text[: at + 1] + member + "," + text[at + 1 :]
-        for at, character in enumerate(text)
+        written[: at + 1] + member + "," + written[at + 1 :]
+        for at, character in enumerate(written)
         if character == "{"
-        for member in members(text[at:])
+        for member in members(written[at:], ": " if spaced else ":")
     ]
     assert len(doubled) >= text.count("{")
+    # Beside none, beside one of its shape, beside all other shapes: all the ways of looking.
+    of_other_shapes = [other.encode() for other_name, other in LINES if other_name == name]
     for each in doubled:
         hidden = each.replace('"a"', '"\\u0022\\u0022\\u0022\\u0022\\u0022\\u0022"')
         for raw in (each.encode(), hidden.encode()):
-            lines = acceptor.accept([raw])
-            assert lines[0] is not None
-            assert acceptor.in_doubt([raw], lines) == [0]
-    good = text.encode()
-    assert acceptor.in_doubt([good], acceptor.accept([good])) == []
+            for others in ([], [written.encode()], of_other_shapes):
+                lines, suspects, _ = acceptor.accept([*others, raw])
+                assert None not in lines
+                assert len(others) in suspects
+    if not list(form.violations(msgspec.json.decode(text, type=form.line))):
+        assert not acceptor.accept([written.encode(), text.encode()]).suspects
 
 
-def members(text: str) -> list[str]:
+def members(text: str, colon: str) -> list[str]:
     """The first member of the object that the text begins with, plain and with an escape in its key."""
     decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
     depths = accumulate((character == "{") - (character == "}") for character in text)
     end = next(end for end, depth in enumerate(depths, 1) if not depth)
     key, value = next(iter(decoder.decode(text[:end].encode()).items()))
     written = bytes(value).decode()
-    return [f'"{key}":{written}', f'"\\u{ord(key[0]):04x}{key[1:]}":{written}']
+    return [f'"{key}"{colon}{written}', f'"\\u{ord(key[0]):04x}{key[1:]}"{colon}{written}']

@@ -37,7 +37,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def read(file: Path, content: bytes, columns: Mapping[str, str] = COLUMNS) -> tuple[list[Row], list[Finding]]:
     file.write_bytes(content)
     source, records = JsonLines(LocalFile(file, str(file))), Records(columns)
-    front = FinishedLines(records.type, records.violations)
+    front = FinishedLines(records.acceptor)
     rows: list[Row] = []
     findings: list[Finding] = []
     try:

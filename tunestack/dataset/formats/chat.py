@@ -34,6 +34,7 @@ class Chat:
 
     name = "chat"
     line = Line
+    completion = True
     texts: Mapping[str, str] = {"$.messages": "prompt", "$.messages[-1].content": "answer"}
 
     def build(self, example: Example) -> Line:

@@ -47,6 +47,7 @@ class Embedding:
 
     name = "embedding"
     line = Line
+    completion = False
     texts: Mapping[str, str] = {"$.text": "text"}
 
     def build(self, example: Example) -> Line:
@@ -73,6 +74,7 @@ class EmbeddingLabels:
 
     name = "embedding-labels"
     line = Label
+    completion = False
     texts: Mapping[str, str] = {}
 
     def build(self, example: Example) -> Label:

@@ -34,6 +34,7 @@ class Evaluation:
 
     name = "evaluation"
     line = Line
+    completion = False
     texts: Mapping[str, str] = {"$": "prompt", "$.output_text": "answer"}
 
     def build(self, example: Example) -> Line:

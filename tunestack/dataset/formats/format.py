@@ -80,6 +80,15 @@ class Format(Protocol):
         ...
 
     @property
+    def completion(self) -> bool:
+        """Whether a line is a prompt and the answer that is trained on.
+
+        Then a line with two texts and no more has the facts (prompt, answer, answer), and what `violations` tells of
+        a line follows from its keys, its roles and how many there are, and from texts that say nothing.
+        """
+        ...
+
+    @property
     def texts(self) -> Mapping[str, str]:
         """The JSON paths whose lengths are measured, each with its name for people."""
         ...

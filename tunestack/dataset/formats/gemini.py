@@ -43,6 +43,7 @@ class Gemini:
 
     name = "gemini"
     line = Line
+    completion = True
     texts: Mapping[str, str] = {"$.contents": "prompt", "$.contents[-1].parts": "answer"}
 
     def build(self, example: Example) -> Line:

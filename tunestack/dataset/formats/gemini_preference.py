@@ -69,6 +69,7 @@ class GeminiPreference:
 
     name = "gemini-preference"
     line = Line
+    completion = False
     texts: Mapping[str, str] = {
         "$.contents": "prompt",
         "$.completions[0].completion": "completion 0",

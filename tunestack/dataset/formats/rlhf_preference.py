@@ -43,6 +43,7 @@ class RlhfPreference:
 
     name = "rlhf-preference"
     line = Line
+    completion = False
     texts: Mapping[str, str] = {
         "$.input_text": "prompt",
         "$.candidate_0": "candidate 0",

@@ -26,6 +26,7 @@ class RlhfPrompt:
 
     name = "rlhf-prompt"
     line = Line
+    completion = False
     texts: Mapping[str, str] = {"$": "prompt"}
 
     def build(self, example: Example) -> Line:

@@ -23,6 +23,7 @@ class Supervised:
     """One prompt, one answer."""
 
     line = Line
+    completion = True
     texts: Mapping[str, str] = {"$.input_text": "prompt", "$.output_text": "answer"}
 
     def __init__(self, name: str) -> None:
