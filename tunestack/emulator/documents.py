@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import insort
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cache
@@ -57,7 +58,7 @@ class Documents:
     methods: dict[str, list[Method]] = field(default_factory=lambda: defaultdict(list))
     schemas: dict[str, dict[str, Json]] = field(default_factory=dict)
     revisions: dict[str, str] = field(default_factory=dict)
-    _routes: dict[tuple[str, int], list[tuple[re.Pattern[str], Method, str]]] = field(
+    _routes: dict[tuple[str, int], list[tuple[int, re.Pattern[str], Method, str]]] = field(
         default_factory=lambda: defaultdict(list)
     )
 
@@ -71,7 +72,7 @@ class Documents:
         if path.startswith("ui/"):
             path = "v1beta1/" + path[3:]
         slashes = path.count("/")
-        for pattern, method, kind in (
+        for _, pattern, method, kind in (
             *self._routes.get((verb, slashes), ()),
             *self._routes.get((verb, _ANY), ()),
         ):
@@ -110,12 +111,10 @@ class Documents:
 
     def _route(self, template: str, method: Method, kind: str) -> None:
         pattern, segments = _pattern(template, method.parameters or {})
-        bucket = self._routes[method.verb, segments]
-        # `…/endpoints/1:predict` also looks like an endpoint called `1:predict`: verbs are tried first.
-        if re.search(r":\w+$", template):
-            bucket.insert(0, (pattern, method, kind))
-        else:
-            bucket.append((pattern, method, kind))
+        # `…/endpoints/1:predict` also looks like an endpoint called `1:predict`: verbs are tried first. And
+        # Logging has `projects.sinks.get` beside a `sinks.get` of any parent: what is served is tried first.
+        rank = 2 * (re.search(r":\w+$", template) is None) + (method.parameters is None)
+        insort(self._routes[method.verb, segments], (rank, pattern, method, kind), key=lambda route: route[0])
 
 
 def _pattern(template: str, parameters: Json) -> tuple[re.Pattern[str], int]:

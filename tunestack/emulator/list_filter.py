@@ -109,7 +109,7 @@ def parse(text: str, functions: Functions | None = None, language: Language = LI
         kind = str(found.lastgroup)
         token = found.group(kind)
         if kind == "quoted":
-            token = re.sub(r"\\(.)", r"\1", token[1:-1])
+            token = re.sub(r"\\([\"'\\])", r"\1", token[1:-1])
         tokens.append((kind, token))
         position = found.end()
     parser = _Parser(tokens, text, functions or {}, language)

@@ -182,9 +182,9 @@ class Walk:
 
 
 def _must_be_sent(schema: Json) -> bool:
-    """Whether absence is an error: a required number or boolean that is absent is 0 or false (proto3)."""
+    """Whether absence is an error. A required number, boolean or map that is absent is 0, false, empty (proto3)."""
     number = schema.get("type") in ("integer", "number", "boolean") or schema.get("format") in _LONG_INTEGERS
-    return bool(schema.get("required")) and not number
+    return bool(schema.get("required")) and not number and "additionalProperties" not in schema
 
 
 def _integer_text(value: Any) -> str:
