@@ -1,7 +1,7 @@
 """Never pay twice, never orphan, never report a false success: random programs, edits, outcomes, faults and signals.
 
-``make soak`` (SOAK_SEED, SOAK_RUNS) plays them; docs/testing.md says what each level proves. ``make test`` leaves the
-random ones out as long as a run that they found to hang now and then is not mended: what it plays must be decided.
+``make soak`` (SOAK_SEED, SOAK_RUNS) plays thousands, ``make test`` always the same few; docs/testing.md says what each
+level proves.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from model_based.cloud import Cloud
-from model_based.scenario import BUCKET, TUNING, Declared, Run, Scenario, Strike
+from model_based.scenario import BUCKET, TUNING, Declared, Fault, Run, Scenario, Strike
 from model_based.strategies import scenarios
 from model_based.world import Broken, ForkServer, World, brief
 
-RANDOM = pytest.mark.skipif("SOAK_RUNS" not in os.environ, reason="random scenarios are played by make soak")
 SEED = int(os.environ.get("SOAK_SEED") or 0)
-SCENARIOS = int(os.environ.get("SOAK_RUNS") or 40)  # of five to seven runs each
+SCENARIOS = int(
+    os.environ.get("SOAK_RUNS") or 20
+)  # of five runs each: half a minute where two cores share them
 HALVES = 2  # tests that share them: one for each core
 FAILURES_SHOWN = 5
 
@@ -91,7 +92,6 @@ def play_half(stage: Stage, half: int) -> None:
     assert not failures, "\n\n".join([f"{len(failures)} scenarios failed; again: {again}", *failures])
 
 
-@RANDOM
 @pytest.mark.timeout(0)
 def test_whatever_happens_a_job_is_paid_for_once_and_told_as_it_is(stage: Stage) -> None:
     play_half(stage, 0)
@@ -124,10 +124,10 @@ def test_two_resources_of_one_spec_created_at_once_are_one_job(stage: Stage) -> 
 
 
 def test_a_run_ends_whose_provider_dies_between_two_calls(stage: Stage) -> None:
-    bucket, job = Declared("a", BUCKET), Declared("b", TUNING)
-    killed = Strike(signal.SIGKILL, "tunestack", event=13)  # b is done, and c waits for a
-    scenario = Scenario((Run((bucket, job, Declared("c", after=("a", "b"))), strikes=(killed,)),))
-    assert stage.play(scenario) == 1
+    program = (Declared("a", BUCKET), Declared("b", TUNING, 2), Declared("c", after=("a", "b")))
+    slow = Fault("aiplatform.projects.locations.tuningJobs.list", times=2, status=500)
+    killed = Strike(signal.SIGKILL, "tunestack", event=13)  # b is done, and nothing was asked about c yet
+    assert stage.play(Scenario((Run(program, faults=(slow,), strikes=(killed,)),))) == 1
 
 
 @pytest.mark.parametrize("moment", [1, 3, 9])
@@ -139,7 +139,6 @@ def test_a_create_that_arrives_in_the_next_run_is_no_second_job(stage: Stage, mo
 # -- the other half: away from the first, or one of two workers gets both --
 
 
-@RANDOM
 @pytest.mark.timeout(0)
 def test_whatever_else_happens_a_job_is_paid_for_once_and_told_as_it_is(stage: Stage) -> None:
     play_half(stage, 1)

@@ -16,6 +16,7 @@ from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import orjson
 
 from model_based.cloud import Cloud
@@ -201,7 +202,7 @@ class World:
                 "truncateAfter": fault.truncate_after,
                 "delayMs": fault.delay_ms,
             }
-            self.cloud.call(self.cloud.state.faults.add, body)
+            httpx.post(f"{self.cloud.url}/_local/faults", json=body).raise_for_status()
         seen = len(processes_of(self.folder))
         self.cloud.deeds.clear()
         self.cloud.count_anew(lambda *moment: self._on_request(run, struck, *moment))
