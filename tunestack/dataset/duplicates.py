@@ -7,16 +7,16 @@ reads both rows again.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from tunestack.dataset.rows import Column, Rows
 
-# Above this many rows numpy's sort wins over its import, which takes about 0.1 s.
-PLAIN_ROWS = 20_000
 # Hashes that are sorted at once: 4 MB of them.
 PASS_HASHES = 1 << 19
+# So many rows are looked through without numpy: its sort wins by less than its import takes (0.1 s), and 60 MB of
+# Python's own numbers still fit into the memory that a check may take.
+PLAIN_ROWS = PASS_HASHES
 
 
 class Place(NamedTuple):
@@ -74,7 +74,7 @@ def repeated(columns: Sequence[Column]) -> Iterator[Iterator[Place]]:
     """
     total = sum(map(len, columns))
     if total <= PLAIN_ROWS:
-        yield _by_counting(columns)
+        yield _in_plain_sets(columns)
         return
     import numpy as np
 
@@ -93,19 +93,25 @@ def repeated(columns: Sequence[Column]) -> Iterator[Iterator[Place]]:
             yield _places(columns, doubles)
 
 
-def _by_counting(columns: Sequence[Column]) -> Iterator[Place]:
-    """For few rows, without numpy, and the reference for what is done for many."""
-    counts: Counter[int] = Counter()
+def _in_plain_sets(columns: Sequence[Column]) -> Iterator[Place]:
+    """Without numpy; the reference for what is done with it."""
+    seen: set[int] = set()
+    doubles: set[int] = set()
     for column in columns:
         for piece in column.pieces():
-            counts.update(piece)
-    for number, column in enumerate(columns):
-        row = 0
-        for piece in column.pieces():
             for each in piece:
-                if counts[each] > 1:
+                if each in seen:
+                    doubles.add(each)
+                else:
+                    seen.add(each)
+    del seen
+    for number, column in enumerate(columns):
+        start = 0
+        for piece in column.pieces():
+            for row, each in enumerate(piece, start):
+                if each in doubles:
                     yield Place(each, number, row)
-                row += 1
+            start += len(piece)
 
 
 def _places(columns: Sequence[Column], doubles: Any) -> Iterator[Place]:

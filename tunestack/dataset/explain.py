@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from tunestack.dataset.formats.format import Violation
 from tunestack.dataset.misfits import as_type, misfits
 from tunestack.dataset.positions import Positions, find_positions
 
+_FIRST_MEMBER = re.compile(r'[ \t\r\n]*\{[ \t\r\n]*"([A-Za-z_]\w*)"[ \t\r\n]*:[ \t\r\n]*')
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # What the standard library's parser says, for people: message and fix by the start of its own words.
 _SYNTAX = {
@@ -86,7 +88,12 @@ def place(raw: bytes, offset: int, line: int = 1, column: int = 1) -> tuple[int,
 def offset_of(raw: bytes, path: str) -> tuple[int, str]:
     """Offset and excerpt of the value at ``path`` in a good record; of what holds it, where there is none."""
     text = raw.decode("utf-8", "replace")
-    at = _nearest_offset(find_positions(text), path)
+    # Most often it is the first member, and the rest of the line need not be walked through.
+    first = _FIRST_MEMBER.match(text)
+    if first is not None and path == f"$.{first[1]}":
+        at = first.end()
+    else:
+        at = _nearest_offset(find_positions(text), path)
     return at, _excerpt(text, at)
 
 

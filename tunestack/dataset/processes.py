@@ -2,8 +2,8 @@
 
 Processes are started anew and never forked: this runs inside programs with threads (Pulumi's gRPC), and a fork of
 those can hang for ever. They are not started as multiprocessing starts them either, for that runs the caller's
-`__main__` again; what they have of it is its connections. A process that the caller leaves behind, however it ends,
-reads the end of its connection and ends too.
+`__main__` again; what they have of it is two pipes. A process that the caller leaves behind, however it ends, reads the
+end of its pipe and ends too.
 """
 
 from __future__ import annotations
@@ -13,25 +13,19 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 from tunestack.spec.errors import Problem, TunestackError
 
-# What starts processes is imported by those who do: a small check has no use for it.
-if TYPE_CHECKING:
-    import subprocess
-    from multiprocessing.connection import Connection
-
+# What starts processes is imported by those who do: a small check has no use for it. What is sent is pickled into
+# pipes: multiprocessing's connections do the same, and take as long to import as a megabyte to check.
 Work = TypeVar("Work")
 Result = TypeVar("Result")
-_Connection: TypeAlias = "Connection[Any, Any]"
-
 # Results that may wait for an earlier one, a process: what bounds the memory when one piece takes very long.
 _WAITING = 4
-_PROGRAM = (
-    "import sys; sys.path[:] = sys.argv[2:]\n"
-    "from tunestack.dataset.processes import serve; serve(int(sys.argv[1]))"
-)
+# The descriptor that a started process writes its answers to.
+_ANSWERS = "TUNESTACK_ANSWERS"
+_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]\nfrom tunestack.dataset.processes import serve; serve()"
 
 
 def available_processes() -> int:
@@ -60,50 +54,83 @@ def in_order(function: Callable[[Work], Result], pieces: Iterable[Work], process
         yield from crew.results(iter(pieces))
 
 
+class _Process:
+    """One that was started, with the pipes to it and from it."""
+
+    def __init__(self) -> None:
+        import subprocess
+
+        # Its standard output is ours, in case something within the work prints.
+        answers, theirs = os.pipe()
+        command = [sys.executable, "-c", _PROGRAM, *sys.path]
+        environment = {**os.environ, _ANSWERS: str(theirs)}
+        self.started = subprocess.Popen(
+            command, stdin=subprocess.PIPE, pass_fds=[theirs], env=environment, bufsize=-1
+        )
+        os.close(theirs)
+        self.answers = open(answers, "rb")  # noqa: SIM115, PTH123 - closed in `end`
+
+    def fileno(self) -> int:
+        return self.answers.fileno()
+
+    def send(self, piece: Any) -> None:
+        import pickle
+
+        stream = self.started.stdin
+        assert stream is not None  # noqa: S101 - it is a pipe
+        with suppress(BrokenPipeError, ConnectionResetError):  # it is gone; the next answer says so
+            pickle.dump(piece, stream, pickle.HIGHEST_PROTOCOL)
+            stream.flush()
+
+    def answer(self) -> Any:
+        import pickle
+
+        try:
+            error, result = pickle.load(self.answers)  # noqa: S301 - by a process of our own
+        except (EOFError, ConnectionResetError, pickle.UnpicklingError):
+            problem = Problem(
+                "process-ended",
+                "a process that was reading rows ended before it was done",
+                fix="most often memory ran out: try fewer processes (--processes 1)",
+            )
+            raise TunestackError(problem, exit_status=2) from None
+        if error is not None:
+            raise error
+        return result
+
+    def end(self) -> None:
+        self.answers.close()
+        self.started.terminate()
+        with suppress(BrokenPipeError):
+            self.started.communicate()
+
+
 class _Crew:
     """The processes: those without work, and those that have a piece, with its number."""
 
     def __init__(self, function: Callable[[Any], Any], processes: int) -> None:
         self._function, self._count = function, processes
-        self._started: list[subprocess.Popen[bytes]] = []
-        self._idle: deque[_Connection] = deque()
-        self._busy: dict[_Connection, int] = {}
+        self._idle: deque[_Process] = deque()
+        self._busy: dict[_Process, int] = {}
 
     def __enter__(self) -> _Crew:
         try:
             for _ in range(self._count):
-                self._start()
+                self._idle.append(_Process())
+            for process in self._idle:
+                process.send(self._function)
         except BaseException:
-            self._end()
+            self.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end()
-
-    def _start(self) -> None:
-        import subprocess
-        from multiprocessing.connection import Pipe
-
-        ours, theirs = Pipe()
-        self._idle.append(ours)
-        with theirs:
-            descriptor = theirs.fileno()
-            command = [sys.executable, "-c", _PROGRAM, str(descriptor), *sys.path]
-            self._started.append(subprocess.Popen(command, pass_fds=[descriptor], stdin=subprocess.DEVNULL))
-        _send(ours, self._function)
-
-    def _end(self) -> None:
-        for connection in (*self._idle, *self._busy):
-            connection.close()
-        for process in self._started:
-            process.terminate()
-        for process in self._started:
-            process.wait()
+        for process in (*self._idle, *self._busy):
+            process.end()
 
     def results(self, pieces: Iterator[Any]) -> Iterator[Any]:
         """The results in the order of the pieces."""
-        from multiprocessing.connection import wait
+        from select import select
 
         done: dict[int, Any] = {}
         taken, given_back, more = 0, 0, True
@@ -115,57 +142,40 @@ class _Crew:
                 except StopIteration:
                     more = False
                     break
-                connection = self._idle.popleft()
-                self._busy[connection] = taken
+                process = self._idle.popleft()
+                self._busy[process] = taken
                 taken += 1
-                _send(connection, piece)
+                process.send(piece)
             while given_back in done:
                 yield done.pop(given_back)
                 given_back += 1
-            for ready in wait(list(self._busy)) if self._busy else ():
-                connection = cast(_Connection, ready)
-                done[self._busy[connection]] = _answer(connection)
-                del self._busy[connection]
-                self._idle.append(connection)
+            for process in select(list(self._busy), (), ())[0] if self._busy else ():
+                done[self._busy[process]] = process.answer()
+                del self._busy[process]
+                self._idle.append(process)
         while given_back in done:
             yield done.pop(given_back)
             given_back += 1
 
 
-def _send(connection: _Connection, piece: Any) -> None:
-    with suppress(BrokenPipeError, ConnectionResetError):  # it is gone; the next answer says so
-        connection.send(piece)
-
-
-def _answer(connection: _Connection) -> Any:
-    try:
-        error, result = connection.recv()
-    except (EOFError, ConnectionResetError):
-        problem = Problem(
-            "process-ended",
-            "a process that was reading rows ended before it was done",
-            fix="most often memory ran out: try fewer processes (--processes 1)",
-        )
-        raise TunestackError(problem, exit_status=2) from None
-    if error is not None:
-        raise error
-    return result
-
-
-def serve(descriptor: int) -> None:
-    """What a started process does: answer each piece with (error, result) until the connection ends."""
+def serve() -> None:
+    """What a started process does: answer each piece with (error, result) until there are no more."""
+    import pickle
     import signal
-    from multiprocessing.connection import Connection
 
     # ^C is for the process that has the results; it ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with Connection(descriptor) as connection, suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        function = connection.recv()
+    with (
+        open(int(os.environ[_ANSWERS]), "wb") as answers,  # noqa: PTH123 - a descriptor
+        suppress(EOFError, BrokenPipeError, ConnectionResetError),
+    ):
+        function = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started this one
         while True:
-            piece = connection.recv()
+            piece = pickle.load(sys.stdin.buffer)  # noqa: S301
             answer: tuple[Exception | None, Any]
             try:
                 answer = (None, function(piece))
             except Exception as error:
                 answer = (error, None)
-            connection.send(answer)
+            pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
+            answers.flush()
