@@ -154,6 +154,24 @@ def test_a_sink_to_a_topic_passes_on_what_its_filter_wants(emulator, client, pro
     assert len(pulled["receivedMessages"]) == 1
 
 
+def test_a_metric_counts_what_its_filter_wants(emulator, client, project):
+    client.metric("failures", filter_="severity>=ERROR").create()
+    log = client.logger("app")
+    for severity in ("ERROR", "INFO", "ERROR"):
+        log.log_text("x", severity=severity)
+    series = emulator.call(
+        "GET",
+        f"/v3/projects/{project}/timeSeries",
+        **{
+            "filter": 'metric.type="logging.googleapis.com/user/failures"',
+            "interval.startTime": (datetime.now(UTC) - timedelta(minutes=5)).isoformat(),
+            "interval.endTime": (datetime.now(UTC) + timedelta(minutes=5)).isoformat(),
+        },
+    )["timeSeries"]
+    counted = [int(point["value"]["int64Value"]) for one in series for point in one["points"]]
+    assert sum(counted) == 2
+
+
 def test_a_metric_is_made_changed_and_removed(client):
     metric = client.metric("failures", filter_="severity>=ERROR", description="what failed")
     assert not metric.exists()

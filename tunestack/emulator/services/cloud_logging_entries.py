@@ -15,8 +15,9 @@ import orjson
 
 from tunestack.emulator.call import Call, implements
 from tunestack.emulator.errors import ApiError, invalid
-from tunestack.emulator.services.cloud_logging import EXCLUSIONS, SINKS
+from tunestack.emulator.services.cloud_logging import EXCLUSIONS, METRICS, SINKS
 from tunestack.emulator.services.cloud_logging_filter import parse
+from tunestack.emulator.services.monitoring_metrics import count
 from tunestack.emulator.services.paging import page
 from tunestack.emulator.services.pubsub_state import publish_to
 from tunestack.emulator.services.times import moment, written
@@ -128,7 +129,17 @@ def write_entries(state: State, entries: list[Json]) -> None:
             "INSERT OR IGNORE INTO log_entry (log, time, insert_id, body) VALUES (?, ?, ?, ?)",
             *(key, written(moment(entry["timestamp"])), entry["insertId"], orjson.dumps(entry)),
         )
-        _route(state, key.partition("/logs/")[0], entry)
+        project = key.partition("/logs/")[0]
+        _count(state, project, entry)
+        _route(state, project, entry)
+
+
+def _count(state: State, project: str, entry: Json) -> None:
+    """Log-based metrics count what their filter wants; metrics of an extracted value are kept and count nothing."""
+    for metric in state.rows.list(METRICS, project):
+        if metric.get("disabled") or metric.get("valueExtractor") or not parse(metric["filter"])(entry):
+            continue
+        count(state, project, metric["metricDescriptor"]["type"], entry["resource"], entry["timestamp"])
 
 
 def _route(state: State, project: str, entry: Json) -> None:
