@@ -93,11 +93,19 @@ def check_exit(world: World, run: Run, status: int, disturbed: bool) -> None:
         world.broken(f"green, and these have not succeeded: {undone}")
     if status == 0:
         check_told(world, touched(run))
-    if not disturbed and status != 0 and not undone:
+    if not disturbed and status != 0 and not undone and not stays_red(world, touched(run)):
         world.broken(f"`up` ended {status}, and all that is declared succeeded")
     struck = {-strike.signal for strike in run.strikes if strike.target == "engine"}
     if status not in {0, 1} | ({8} if disturbed else set()) | struck:
         world.broken(f"`up` ended {status}")
+
+
+def stays_red(world: World, items: Program) -> bool:
+    """Whether a job's own run ended red and it was not asked to retry, though another resource of its spec was."""
+    red = {job.name for job in world.cloud.jobs(world.project) if is_red(job)}
+    unasked = {item.name for item in items if item.is_job and not item.retry_failed}
+    held = [item for item in world.held(*JOBS) if not item.get("delete") and name_of(item) in unasked]
+    return any((item.get("outputs") or {}).get("name") in red for item in held)
 
 
 def check_told(world: World, items: Program) -> None:
