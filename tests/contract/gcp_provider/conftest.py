@@ -239,7 +239,15 @@ def settings(emulator: str, project: str) -> dict[str, Any]:
         "resourceManagerCustomEndpoint": f"{emulator}/v1/",
         "iamBetaCustomEndpoint": f"{emulator}/v1/",
         "iamCustomEndpoint": f"{emulator}/",
-        "serviceUsageCustomEndpoint": f"{emulator}/v1/",
+        "serviceUsageCustomEndpoint": f"{emulator}/v1beta1/",
+        "cloudQuotasCustomEndpoint": f"{emulator}/v1/",
+        "artifactRegistryCustomEndpoint": f"{emulator}/v1/",
+        "bigQueryCustomEndpoint": f"{emulator}/bigquery/v2/",
+        "billingBudgetsCustomEndpoint": f"{emulator}/v1/",
+        "kmsCustomEndpoint": f"{emulator}/v1/",
+        "loggingCustomEndpoint": f"{emulator}/v2/",
+        "monitoringCustomEndpoint": f"{emulator}/",
+        "pubsubCustomEndpoint": f"{emulator}/v1/",
         "version": configuration.plugin_version(),
     }
 

@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from tunestack.emulator.gcp_provider.values import UNKNOWN, Value
 
-#: service -> (configuration keys, what follows the configured base address). The second key of iam is the
-#: product whose base address has no version.
+#: service -> (configuration key, path from its base address). The second key of iam is the product whose base has no
+#: version; for what it does with Google's Go client of Service Usage, the provider puts that one's version in.
 ENDPOINTS: dict[str, tuple[tuple[str, str], ...]] = {
     "artifactRegistry": (("artifactRegistryCustomEndpoint", ""),),
     "bigQuery": (("bigQueryCustomEndpoint", ""),),
@@ -30,7 +30,8 @@ ENDPOINTS: dict[str, tuple[tuple[str, str], ...]] = {
     "monitoring": (("monitoringCustomEndpoint", ""),),
     "pubsub": (("pubsubCustomEndpoint", ""),),
     "resourceManager": (("resourceManagerCustomEndpoint", ""),),
-    "serviceUsage": (("serviceUsageCustomEndpoint", ""),),
+    "serviceUsage": (("serviceUsageCustomEndpoint", "../v1/"),),
+    "serviceUsageBeta": (("serviceUsageCustomEndpoint", ""),),
     "storage": (("storageCustomEndpoint", ""),),
     "vertexAi": (("vertexAiCustomEndpoint", ""),),
 }
@@ -99,7 +100,7 @@ def configure(settings: Mapping[str, Value], environment: Mapping[str, str]) -> 
     for service, sources in ENDPOINTS.items():
         for key, suffix in sources:
             if (base := text(key)) is not None:
-                endpoints.setdefault(service, base.rstrip("/") + "/" + suffix)
+                endpoints.setdefault(service, urljoin(base.rstrip("/") + "/", suffix))
     labels: dict[str, Value] = _nested(settings.get("defaultLabels"), {})
     return Configuration(
         endpoints=endpoints,

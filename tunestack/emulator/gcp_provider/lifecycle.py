@@ -108,7 +108,7 @@ class Lifecycle:
                 return taken
             self.fail("creating", error, name=name, variables=self.variables(self.planned(inputs)))
         try:
-            if self.type.operation:
+            if is_operation(answer):
                 variables = {**variables, **self.variables_of_operation(answer)}
                 answer = await self.rest.wait(self.type.service, answer, seconds or OPERATION_SECONDS)
             variables = {**variables, **mapping.decode(self.type.properties, answer)}
@@ -142,8 +142,10 @@ class Lifecycle:
 
     async def read(self, identity: str, state: State, inputs: State) -> Found | None:
         """The resource as it is now; None where it is gone. ``state`` and ``inputs`` are empty on import."""
-        given = {"id": identity, **inputs, **state}
-        variables = self.variables(given) if state else {**self.variables_of_id(identity), "id": identity}
+        known = (
+            {**inputs, **state} if state else {**self.kept_inputs({}, {}), **self.variables_of_id(identity)}
+        )
+        variables = self.variables({"id": identity, **known})
         try:
             body = await self.fetch(variables)
         except GoogleError as error:
@@ -233,7 +235,7 @@ class Lifecycle:
     async def remove(self, variables: State, state: State, seconds: float) -> None:
         if self.type.delete is not None:
             answer = await self.rest.call(self.type.service, self.type.delete, variables)
-            if self.type.operation:
+            if is_operation(answer):
                 await self.rest.wait(self.type.service, answer, seconds)
 
     # ---- names and values -----------------------------------------------------------------------------
@@ -304,8 +306,12 @@ class Lifecycle:
 
     def _untold(self, inputs: State, state: State) -> dict[str, Value]:
         """What reads do not tell: the program's word for an input, else what was told once."""
-        said = {item.name: (state if item.output else inputs) for item in self.type.properties if item.kept}
-        return {name: where[name] for name, where in said.items() if where.get(name) is not None}
+        values = {
+            item.name: state.get(item.name) if item.output else mapping.wanted(item, inputs)
+            for item in self.type.properties
+            if item.kept
+        }
+        return {name: value for name, value in values.items() if value is not None}
 
     def inputs_of(self, outputs: State) -> dict[str, Value]:
         """The inputs that a program would have to state for an imported resource."""

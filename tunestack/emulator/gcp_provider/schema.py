@@ -121,8 +121,6 @@ class ResourceType:
     masks: Mapping[str, str] = field(default_factory=dict)
     #: The key under which an update's body lies (Pub/Sub).
     envelope: str | None = None
-    #: Creation, update and deletion answer a long-running operation.
-    operation: bool = False
     autoname: Autoname | None = None
     #: Inputs of the real type that the stand-in refuses, each with the reason.
     refused: Mapping[str, str] = field(default_factory=dict)

@@ -19,7 +19,6 @@ REPOSITORY = ResourceType(
     read=Call("GET", _REPOSITORY),
     update=Call("PATCH", _REPOSITORY),
     delete=Call("DELETE", _REPOSITORY),
-    operation=True,
     properties=declared(
         "gcp:artifactregistry/repository:Repository",
         address="repositoryId location",

@@ -108,7 +108,6 @@ PROJECT_BUCKET_CONFIG = ResourceType(
     read=Call("GET", _BUCKETS + "/{bucketId}"),
     update=Call("PATCH", _BUCKETS + "/{bucketId}"),
     delete=Call("DELETE", _BUCKETS + "/{bucketId}"),
-    operation=True,
     lifecycle=LogBucketLifecycle,
     properties=declared(
         "gcp:logging/projectBucketConfig:ProjectBucketConfig",

@@ -131,11 +131,14 @@ class DashboardLifecycle(Lifecycle):
         return str(answer["name"]), self.outputs(answer, inputs, {})
 
     async def read(self, identity: str, state: State, inputs: State) -> Found | None:
-        found = await super().read(identity, state, inputs)
-        return None if found is None else Found(identity, found.outputs, found.inputs)
-
-    async def fetch(self, variables: State) -> Json:
-        return await self.rest.call(self.type.service, Call("GET", "v1/{+id}"), variables)
+        try:
+            body = await self.fetch({"id": identity})
+        except GoogleError as error:
+            if error.http_status == 404:
+                return None
+            self.fail("reading", error)
+        outputs = self.outputs(body, inputs, state)
+        return Found(identity, outputs, dict(inputs) or self.inputs_of(outputs))
 
     def update_body(self, difference: list[Change], state: State, inputs: State) -> Json:
         return self.creation_body(inputs) if difference else {}
@@ -145,10 +148,6 @@ class DashboardLifecycle(Lifecycle):
         whole = {key: value for key, value in body.items() if key not in ("name", "etag")}
         shown = _as_stated(body, json.loads(stated)) if stated else whole
         return {**super().outputs({}, inputs, state), "dashboardJson": json.dumps(shown, sort_keys=True)}
-
-    def variables_of_id(self, identity: str) -> dict[str, Value]:
-        variables = super().variables_of_id(identity)
-        return {**variables, "project": variables.get("project")}
 
 
 DASHBOARD = ResourceType(

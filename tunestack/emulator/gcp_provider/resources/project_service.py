@@ -46,7 +46,6 @@ PROJECT_SERVICE = ResourceType(
     id="{project}/{service}",
     create=Call("POST", "projects/{project}/services/{service}:enable"),
     read=Call("GET", _ENABLED),
-    operation=True,
     lifecycle=ServiceLifecycle,
     properties=declared(
         "gcp:projects/service:Service",

@@ -108,11 +108,10 @@ class ServiceIdentityLifecycle(Lifecycle):
 
 SERVICE_IDENTITY = ResourceType(
     name="gcp:projects/serviceIdentity:ServiceIdentity",
-    service="serviceUsage",
+    service="serviceUsageBeta",
     id="projects/{project}/services/{service}",
     create=Call("POST", "projects/{project}/services/{service}:generateServiceIdentity"),
     read=Call("GET", "projects/{project}/services/{service}"),
-    operation=True,
     lifecycle=ServiceIdentityLifecycle,
     properties=declared(
         "gcp:projects/serviceIdentity:ServiceIdentity", address="service", replaces="service"

@@ -47,24 +47,28 @@ class OverrideLifecycle(Lifecycle):
         raise GoogleError(404, f"no override of {variables['metric']} {variables['limit']}")
 
 
-_LIMIT = "projects/{project}/services/{service}/consumerQuotaMetrics/{metric}/limits/{limit}"
+#: Metric and limit hold slashes, which programs give as %2F already.
+_LIMIT = "projects/{project}/services/{service}/consumerQuotaMetrics/{+metric}/limits/{+limit}"
 _OVERRIDES = _LIMIT + "/consumerOverrides"
 QUOTA_OVERRIDE = ResourceType(
     name="gcp:serviceusage/consumerQuotaOverride:ConsumerQuotaOverride",
-    service="serviceUsage",
-    id=_OVERRIDES + "/{name}",
+    service="serviceUsageBeta",
+    id=f"{_OVERRIDES}/{{name}}".replace("{+", "{"),
     create=Call("POST", _OVERRIDES + "?force={force}"),
     read=Call("GET", _OVERRIDES),
     update=Call("PATCH", _OVERRIDES + "/{name}?force={force}"),
     delete=Call("DELETE", _OVERRIDES + "/{name}?force={force}"),
-    operation=True,
+    patch="whole",
     lifecycle=OverrideLifecycle,
     properties=declared(
         "gcp:serviceusage/consumerQuotaOverride:ConsumerQuotaOverride",
         address="service metric limit force",
         replaces="service metric limit dimensions",
         default={"force": False},
-        also={"name": {"decode": lambda name: name and last_part(name)}},
+        also={
+            "name": {"decode": lambda name: name and last_part(name)},
+            "overrideValue": {"decode": lambda value: value or "0"},
+        },
     ),
 )
 TYPES = (QUOTA_PREFERENCE, QUOTA_OVERRIDE)

@@ -25,7 +25,6 @@ def _named_by_server(token: str, collection: str, replaces: str = "", volatile: 
         read=Call("GET", "{+name}"),
         update=Call("PATCH", "{+name}"),
         delete=Call("DELETE", "{+name}"),
-        operation=True,
         properties=declared(
             token,
             replaces=f"region encryptionSpec {replaces}",
@@ -51,7 +50,6 @@ METADATA_STORE = ResourceType(
     create=Call("POST", "projects/{project}/locations/{region}/metadataStores?metadataStoreId={name}"),
     read=Call("GET", _STORE),
     delete=Call("DELETE", _STORE),
-    operation=True,
     properties=declared(
         "gcp:vertex/aiMetadataStore:AiMetadataStore",
         address="name region",
@@ -74,7 +72,6 @@ TENSORBOARD_EXPERIMENT = ResourceType(
     read=Call("GET", _EXPERIMENT),
     update=Call("PATCH", _EXPERIMENT),
     delete=Call("DELETE", _EXPERIMENT),
-    operation=True,
     properties=declared(
         "gcp:vertex/aiTensorboardExperiment:AiTensorboardExperiment",
         address="location tensorboard tensorboardExperimentId",
@@ -92,7 +89,6 @@ TENSORBOARD_RUN = ResourceType(
     read=Call("GET", _RUN),
     update=Call("PATCH", _RUN),
     delete=Call("DELETE", _RUN),
-    operation=True,
     properties=declared(
         "gcp:vertex/aiTensorboardRun:AiTensorboardRun",
         address="location tensorboard experiment tensorboardRunId",

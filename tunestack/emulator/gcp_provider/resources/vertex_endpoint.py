@@ -68,7 +68,6 @@ ENDPOINT = ResourceType(
     read=Call("GET", _NAME),
     update=Call("PATCH", _NAME),
     delete=Call("DELETE", _NAME),
-    operation=True,
     lifecycle=EndpointLifecycle,
     properties=declared(
         _TYPE,
