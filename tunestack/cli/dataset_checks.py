@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 
 def check(arguments: argparse.Namespace) -> int:
+    reports = _reports(arguments)
+
     from tunestack.dataset import json_report, terminal_report
     from tunestack.dataset.report import counted
 
-    reports = _reports(arguments)
     report = _merged(reports)
     if arguments.html:
         _write_page(report, arguments)
@@ -76,10 +77,11 @@ def _patches(report: Report) -> list[Patch]:
 
 
 def stats(arguments: argparse.Namespace) -> int:
+    reports = _reports(arguments)
+
     from tunestack.dataset.report import json_report
     from tunestack.dataset.statistics_report import terminal_statistics
 
-    reports = _reports(arguments)
     report = _merged(reports)
     if arguments.html:
         _write_page(report, arguments)
@@ -93,28 +95,29 @@ def stats(arguments: argparse.Namespace) -> int:
 
 def _reports(arguments: argparse.Namespace) -> dict[str, Report]:
     """A report for each folder, by its path, and one for all bare files, under the empty name."""
-    from tunestack.cli.progress import watched
-    from tunestack.dataset.check import check_dataset, check_files
+    from tunestack.cli.progress import at_work
 
+    reports = {}
     folders = [path for path in arguments.path if Path(path).is_dir()]
-    reports = {
-        folder: check_dataset(
-            Path(folder),
-            arguments.format,
-            processes=watched(Path(folder).rglob("*"), arguments.processes),
-        )
-        for folder in folders
-    }
+    # What checks is imported while the processes that share the work start.
+    for folder in folders:
+        with at_work(Path(folder).rglob("*"), arguments.processes) as processes:
+            from tunestack.dataset.check import check_dataset
+
+            reports[folder] = check_dataset(Path(folder), arguments.format, processes=processes)
     if files := [path for path in arguments.path if path not in folders]:
-        reports[""] = check_files(
-            files,
-            format=arguments.format or "supervised",
-            model=arguments.model,
-            quick=getattr(arguments, "quick", False),
-            personal_data=getattr(arguments, "personal_data", False),
-            tokenizer=arguments.exact_tokens,
-            processes=watched(files, arguments.processes),
-        )
+        with at_work(files, arguments.processes) as processes:
+            from tunestack.dataset.check import check_files
+
+            reports[""] = check_files(
+                files,
+                format=arguments.format or "supervised",
+                model=arguments.model,
+                quick=getattr(arguments, "quick", False),
+                personal_data=getattr(arguments, "personal_data", False),
+                tokenizer=arguments.exact_tokens,
+                processes=processes,
+            )
     return reports
 
 

@@ -5,29 +5,33 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tunestack.dataset.processes import available_processes, in_order
-from tunestack.dataset.sources.source import ONE_PROCESS_BYTES, Block
+from tunestack.dataset.processes import ONE_PROCESS_BYTES, Crew, InOrder, available_processes
 
 Work = TypeVar("Work")
 Result = TypeVar("Result")
 
 
-def watched(paths: Iterable[str | Path], processes: int | None) -> Watched | int | None:
-    """What reads these files and shows how far it is; ``processes`` alone where nobody watches or it takes no time."""
+@contextmanager
+def at_work(paths: Iterable[str | Path], processes: int | None) -> Iterator[InOrder | int | None]:
+    """What reads these files, begun at once; on a terminal it shows how far it is. ``processes`` where that is soon."""
     size = sum(path.stat().st_size for path in map(Path, paths) if path.is_file())
-    if size < ONE_PROCESS_BYTES or not sys.stderr.isatty():
-        return processes
-    return Watched(size, processes or available_processes())
+    if size < ONE_PROCESS_BYTES:
+        yield processes
+        return
+    count = processes or available_processes()
+    with Crew(count) if count > 1 else nullcontext(map) as in_order:
+        yield Watched(size, in_order) if sys.stderr.isatty() else in_order
 
 
 class Watched:
-    """`processes.in_order` with a bar: the bytes that are done of all bytes, the speed, the time that is left."""
+    """What works with a bar: the bytes that are done of all bytes, the speed, the time that is left."""
 
-    def __init__(self, size: int, processes: int) -> None:
-        self._size, self._processes = size, processes
+    def __init__(self, size: int, in_order: InOrder) -> None:
+        self._size, self._in_order = size, in_order
 
     def __call__(self, function: Callable[[Work], Result], pieces: Iterable[Work], /) -> Iterator[Result]:
         """The results in order, as `in_order` gives them."""
@@ -50,7 +54,7 @@ class Watched:
 
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("", total=self._size)
-            for result in in_order(function, counted(), self._processes):
+            for result in self._in_order(function, counted()):
                 bar.advance(task, sizes.popleft())
                 yield result
 
@@ -58,4 +62,4 @@ class Watched:
 def _bytes(piece: Any) -> int:
     """Bytes of a block; the work on a source as a whole goes along beside that."""
     work = getattr(piece, "work", None)
-    return work.end - work.start if isinstance(work, Block) else 0
+    return getattr(work, "end", 0) - getattr(work, "start", 0)

@@ -7,6 +7,7 @@ reads both rows again.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -99,18 +100,19 @@ def _in_plain_sets(columns: Sequence[Column]) -> Iterator[Place]:
     doubles: set[int] = set()
     for column in columns:
         for piece in column.pieces():
-            for each in piece:
-                if each in seen:
-                    doubles.add(each)
-                else:
-                    seen.add(each)
+            values = set(piece)
+            doubles |= values & seen
+            if len(values) < len(piece):
+                doubles.update(value for value, times in Counter(piece).items() if times > 1)
+            seen |= values
     del seen
     for number, column in enumerate(columns):
         start = 0
         for piece in column.pieces():
-            for row, each in enumerate(piece, start):
-                if each in doubles:
-                    yield Place(each, number, row)
+            if not doubles.isdisjoint(piece):
+                yield from (
+                    Place(each, number, row) for row, each in enumerate(piece, start) if each in doubles
+                )
             start += len(piece)
 
 

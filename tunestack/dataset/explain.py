@@ -90,10 +90,8 @@ def offset_of(raw: bytes, path: str) -> tuple[int, str]:
     text = raw.decode("utf-8", "replace")
     # Most often it is the first member, and the rest of the line need not be walked through.
     first = _FIRST_MEMBER.match(text)
-    if first is not None and path == f"$.{first[1]}":
-        at = first.end()
-    else:
-        at = _nearest_offset(find_positions(text), path)
+    is_first = first is not None and path == f"$.{first[1]}"
+    at = first.end() if first is not None and is_first else _nearest_offset(find_positions(text), path)
     return at, _excerpt(text, at)
 
 

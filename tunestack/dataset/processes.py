@@ -17,12 +17,12 @@ from typing import Any, Protocol, TypeVar
 
 from tunestack.spec.errors import Problem, TunestackError
 
-# What starts processes is imported by those who do: a small check has no use for it. What is sent is pickled into
-# pipes: multiprocessing's connections do the same, and take as long to import as a megabyte to check.
 Work = TypeVar("Work")
 Result = TypeVar("Result")
 # Results that may wait for an earlier one, a process: what bounds the memory when one piece takes very long.
 _WAITING = 4
+# Below this a file is read by this process alone: starting others would take longer.
+ONE_PROCESS_BYTES = 32 << 20
 # The descriptor that a started process writes its answers to.
 _ANSWERS = "TUNESTACK_ANSWERS"
 _PROGRAM = "import sys; sys.path[:] = sys.argv[1:]\nfrom tunestack.dataset.processes import serve; serve()"
@@ -50,12 +50,15 @@ def in_order(function: Callable[[Work], Result], pieces: Iterable[Work], process
     if processes < 2:
         yield from map(function, pieces)
         return
-    with _Crew(function, processes) as crew:
-        yield from crew.results(iter(pieces))
+    with Crew(processes) as crew:
+        yield from crew(function, pieces)
 
 
 class _Process:
-    """One that was started, with the pipes to it and from it."""
+    """One that was started, with the pipes to it and from it.
+
+    What is sent is pickled, as by multiprocessing's connections; they take as long to import as megabytes to check.
+    """
 
     def __init__(self) -> None:
         import subprocess
@@ -105,33 +108,39 @@ class _Process:
             self.started.communicate()
 
 
-class _Crew:
-    """The processes: those without work, and those that have a piece, with its number."""
+class Crew:
+    """Processes that start at once, and import what they need while their caller still finds out what there is to do.
 
-    def __init__(self, function: Callable[[Any], Any], processes: int) -> None:
-        self._function, self._count = function, processes
+    They work for one call, as `in_order`. Those without work, and those that have a piece, with its number.
+    """
+
+    def __init__(self, processes: int) -> None:
+        self._count = processes
         self._idle: deque[_Process] = deque()
         self._busy: dict[_Process, int] = {}
-
-    def __enter__(self) -> _Crew:
         try:
-            for _ in range(self._count):
+            for _ in range(processes):
                 self._idle.append(_Process())
-            for process in self._idle:
-                process.send(self._function)
         except BaseException:
             self.__exit__()
             raise
+
+    def __enter__(self) -> Crew:
         return self
 
     def __exit__(self, *_: object) -> None:
         for process in (*self._idle, *self._busy):
             process.end()
+        self._idle.clear()
+        self._busy.clear()
 
-    def results(self, pieces: Iterator[Any]) -> Iterator[Any]:
+    def __call__(self, function: Callable[[Work], Result], pieces: Iterable[Work], /) -> Iterator[Result]:
         """The results in the order of the pieces."""
         from select import select
 
+        for process in self._idle:
+            process.send(function)
+        pieces = iter(pieces)
         done: dict[int, Any] = {}
         taken, given_back, more = 0, 0, True
         while more or self._busy:
@@ -169,6 +178,8 @@ def serve() -> None:
         open(int(os.environ[_ANSWERS]), "wb") as answers,  # noqa: PTH123 - a descriptor
         suppress(EOFError, BrokenPipeError, ConnectionResetError),
     ):
+        from tunestack.dataset import scan  # noqa: F401 - what most work needs, before it comes
+
         function = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started this one
         while True:
             piece = pickle.load(sys.stdin.buffer)  # noqa: S301

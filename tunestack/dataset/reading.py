@@ -12,13 +12,12 @@ import msgspec
 
 from tunestack.dataset.duplicates import PLAIN_ROWS
 from tunestack.dataset.findings import Finding
-from tunestack.dataset.processes import InOrder, available_processes, in_order
+from tunestack.dataset.processes import ONE_PROCESS_BYTES, InOrder, available_processes, in_order
 from tunestack.dataset.report import Report
 from tunestack.dataset.rules import Ledger
 from tunestack.dataset.scan import BlockReport, Record, Scan, ScanPlan, scan_block
 from tunestack.dataset.sources.source import (
     BLOCK_BYTES,
-    ONE_PROCESS_BYTES,
     Block,
     Source,
     SourceDigests,

@@ -13,8 +13,6 @@ import msgspec
 
 # Bytes of a file that are one piece of work. Measured: smaller blocks cost in set-up, larger ones in memory.
 BLOCK_BYTES = 8 << 20
-# Below this a file is read by this process alone: starting others would take longer.
-ONE_PROCESS_BYTES = 32 << 20
 
 
 class Chunk(msgspec.Struct, frozen=True):
