@@ -27,6 +27,7 @@ SCENARIOS = int(
 )  # of five runs each: half a minute where two cores share them
 HALVES = 2  # tests that share them: one for each core
 FAILURES_SHOWN = 5
+PROGRESS = 50  # scenarios from one line that tells how many there were to the next
 
 
 class Stage:
@@ -79,6 +80,8 @@ def play_half(stage: Stage, half: int) -> None:
     @given(scenarios())
     def play(scenario: Scenario) -> None:
         if len(failures) < FAILURES_SHOWN:
+            if stage.scenarios and stage.scenarios % PROGRESS == 0:
+                print(f"{stage.scenarios} scenarios, {stage.runs} runs", file=sys.stderr, flush=True)
             try:
                 stage.play(scenario)
             except Broken as broken:
