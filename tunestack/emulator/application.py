@@ -27,7 +27,7 @@ from tunestack.emulator.environment import LOCAL_TOKEN, TOKEN_PREFIX
 from tunestack.emulator.errors import ApiError, invalid, not_found
 from tunestack.emulator.faults import Fault
 from tunestack.emulator.schema import Walk, camel
-from tunestack.emulator.services import register_services
+from tunestack.emulator.services import customer_keys, register_services
 from tunestack.emulator.services.storage_batch import answer_batch
 from tunestack.emulator.state import State
 
@@ -139,6 +139,7 @@ class Application:
         # The address of an upload that was begun is its own authorisation, as at Google.
         if match.kind != "part":
             self.state.access.require(call)
+        customer_keys.check(call)
         if inspect.iscoroutinefunction(handler):
             answer = await handler(call)
         else:

@@ -22,6 +22,11 @@ LABELS = st.dictionaries(
     st.from_regex(r"[a-z0-9_-]{0,8}", fullmatch=True),
     max_size=3,
 )
+# A resource may only name a key that its service can use.
+KEYS = {
+    "kmsKeyName": "projects/p9/locations/us-central1/keyRings/echo/cryptoKeys/echo",
+    "defaultKmsKeyName": "projects/p9/locations/us/keyRings/echo/cryptoKeys/echo",
+}
 TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
 
 
@@ -70,7 +75,11 @@ def body_of(
     document: str, schema: dict[str, Any], depth: int, without: tuple[str, ...]
 ) -> st.SearchStrategy[Any]:
     fields = {
-        field: LABELS if field == "labels" else values(document, child, depth)
+        field: LABELS
+        if field == "labels"
+        else st.just(KEYS[field])
+        if field in KEYS
+        else values(document, child, depth)
         for field, child in schema["properties"].items()
         if not child.get("readOnly")
         and field not in (*without, "etag")
@@ -96,6 +105,15 @@ def kept(sent: Any, read: Any, path: str = "") -> None:
             kept(value, read[key], f"{path}.{key}")
     else:
         assert sent == read, path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def keys(emulator):
+    for key in KEYS.values():
+        location = key.partition("/keyRings/")[0]
+        emulator.call("POST", f"/v1/{location}/keyRings", {}, keyRingId="echo")
+        body = {"purpose": "ENCRYPT_DECRYPT"}
+        emulator.call("POST", f"/v1/{location}/keyRings/echo/cryptoKeys", body, cryptoKeyId="echo")
 
 
 SLOW = settings(

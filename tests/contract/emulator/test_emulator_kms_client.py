@@ -160,3 +160,84 @@ def test_a_policy_is_written_only_over_the_one_that_was_read(kms, key):
     assert written.bindings[0].members == [member]
     with pytest.raises(exceptions.Conflict, match="concurrent policy changes"):
         kms.set_iam_policy(request={"resource": key.name, "policy": stale})
+
+
+def set_state(kms, version, state):
+    kms.update_crypto_key_version(
+        crypto_key_version=kms_v1.CryptoKeyVersion(name=version, state=state),
+        update_mask=field_mask_pb2.FieldMask(paths=["state"]),
+    )
+
+
+def test_a_bucket_needs_a_key_that_cloud_storage_can_use(emulator, kms, key):
+    storage = emulator.storage()
+    bucket = storage.bucket(f"cmek-{uuid.uuid4().hex[:12]}")
+    for name, error, words in (
+        (key.name + "-absent", exceptions.Forbidden, "Permission denied on Cloud KMS key"),
+        (key.name.replace("us-central1", "europe-west4"), exceptions.BadRequest, "bucket's location"),
+        ("a key", exceptions.BadRequest, "Invalid Cloud KMS key name"),
+    ):
+        bucket.default_kms_key_name = name
+        with pytest.raises(error, match=words):
+            bucket.create(location="us-central1")
+    bucket.default_kms_key_name = key.name
+    bucket.create(location="us-central1")
+    blob = bucket.blob("secret")
+    blob.upload_from_string("x")
+    assert blob.kms_key_name == key.primary.name
+    set_state(kms, key.primary.name, State.DISABLED)
+    for use in (blob.download_as_bytes, lambda: bucket.blob("more").upload_from_string("x")):
+        with pytest.raises(exceptions.BadRequest, match="is not enabled, current state is: DISABLED"):
+            use()
+    set_state(kms, key.primary.name, State.ENABLED)
+    assert blob.download_as_bytes() == b"x"
+
+
+def test_a_job_needs_a_key_that_vertex_ai_can_use(emulator, kms, key):
+    path = f"/v1/{PARENT}/tuningJobs"
+    spec = {"trainingDatasetUri": "gs://a/b"}
+
+    def submit(name):
+        body = {"baseModel": "gemini-2.5-flash", "supervisedTuningSpec": spec}
+        return emulator.http.post(path, json={**body, "encryptionSpec": {"kmsKeyName": name}})
+
+    refused = submit(key.name + "-absent").json()["error"]
+    assert refused["status"] == "FAILED_PRECONDITION"
+    assert "cannot be used in Vertex AI service" in refused["message"]
+    assert "@gcp-sa-aiplatform.iam.gserviceaccount.com" in refused["message"]
+    assert submit(key.name).status_code == 200
+    set_state(kms, key.primary.name, State.DISABLED)
+    assert "cannot be used in Vertex AI service" in submit(key.name).json()["error"]["message"]
+    assert "region" in submit(key.name.replace("us-central1", "us-east1")).json()["error"]["message"]
+
+
+def test_where_iam_is_enforced_the_service_needs_a_role_on_the_key(start):
+    local = start(enforce_iam=True)
+    project = local.options.project
+    location = f"projects/{project}/locations/us-central1"
+    local.call("POST", f"/v1/{location}/keyRings", {}, keyRingId="r")
+    body = {"purpose": "ENCRYPT_DECRYPT"}
+    key = local.call("POST", f"/v1/{location}/keyRings/r/cryptoKeys", body, cryptoKeyId="k")["name"]
+    bucket = {"name": "held-by-a-key", "location": "us-central1", "encryption": {"defaultKmsKeyName": key}}
+    refused = local.http.post("/storage/v1/b", json=bucket, params={"project": project})
+    assert refused.status_code == 403
+    number = local.call("GET", f"/v3/projects/{project}")["name"].partition("/")[2]
+    agent = f"serviceAccount:service-{number}@gs-project-accounts.iam.gserviceaccount.com"
+    binding = {"role": "roles/cloudkms.cryptoKeyEncrypterDecrypter", "members": [agent]}
+    local.call("POST", f"/v1/{key}:setIamPolicy", {"policy": {"bindings": [binding]}})
+    local.call("POST", "/storage/v1/b", bucket, project=project)
+
+
+def test_what_is_destroyed_is_gone_when_its_time_has_come(start):
+    local = start()
+    kms = local.google(kms_v1.KeyManagementServiceClient)
+    ring = kms.create_key_ring(parent=PARENT, key_ring_id="r", key_ring={}).name
+    key = new_key(kms, ring, destroy_scheduled_duration=duration_pb2.Duration(seconds=86_400))
+    sealed = kms.encrypt(name=key.name, plaintext=b"x")
+    kms.destroy_crypto_key_version(name=sealed.name)
+    local.call("POST", "/_local/clock", {"advanceSeconds": 86_401})
+    assert kms.get_crypto_key_version(name=sealed.name).state is State.DESTROYED
+    with pytest.raises(exceptions.BadRequest, match="current state is: DESTROYED"):
+        kms.decrypt(name=key.name, ciphertext=sealed.ciphertext)
+    with pytest.raises(exceptions.BadRequest, match="cannot be restored"):
+        kms.restore_crypto_key_version(name=sealed.name)

@@ -8,7 +8,7 @@ from tunestack.emulator.call import Call, implements
 from tunestack.emulator.errors import already_exists, invalid
 from tunestack.emulator.services import iam_policy
 from tunestack.emulator.services.artifact_registry_state import REPOSITORIES, operation, remove_below
-from tunestack.emulator.services.cloud_kms_encryption import check_usable
+from tunestack.emulator.services.cloud_kms_encryption import primary_version
 from tunestack.emulator.services.resources import (
     chosen_id,
     create_row,
@@ -37,7 +37,7 @@ def create(call: Call) -> Json:
     if state.rows.find(key):
         raise already_exists(f"Repository {state.projects.by_id(key)} already exists.")
     if call.body.get("kmsKeyName"):
-        check_usable(state, call.body["kmsKeyName"])
+        primary_version(state, call.body["kmsKeyName"])
     _, project, _, location = parent.split("/")
     row = create_row(
         call,

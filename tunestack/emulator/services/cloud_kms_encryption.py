@@ -90,10 +90,16 @@ def generate_random_bytes(call: Call) -> Json:
     return {"data": base64.b64encode(data).decode(), "dataCrc32c": _checksum(data)}
 
 
-def check_usable(state: State, name: str) -> None:
-    """Whether a service can encrypt with a key. Raises 404 or 400 FAILED_PRECONDITION in Cloud KMS's words."""
+def primary_version(state: State, name: str) -> str:
+    """The version that a service encrypts with. Raises 404, or 400 FAILED_PRECONDITION, in Cloud KMS's words."""
     key, version = _key_and_version(state, state.projects.canonical(name))
-    enabled(state, version or _primary(state, key))
+    return str(enabled(state, version or _primary(state, key))["name"])
+
+
+def version_in_use(state: State, name: str) -> None:
+    """Raises 404 or 400 FAILED_PRECONDITION where what a version encrypted cannot be decrypted."""
+    version = state.projects.canonical(name)
+    enabled(state, state.rows.get(version, f"CryptoKeyVersion {name} not found."))
 
 
 def _key_and_version(state: State, name: str) -> tuple[Json, Json | None]:

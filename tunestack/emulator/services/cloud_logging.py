@@ -7,7 +7,7 @@ from typing import Any
 
 from tunestack.emulator.call import Call, implements
 from tunestack.emulator.errors import already_exists, failed_precondition, invalid
-from tunestack.emulator.services.cloud_kms_encryption import check_usable
+from tunestack.emulator.services.cloud_kms_encryption import primary_version
 from tunestack.emulator.services.cloud_logging_filter import parse as parse_filter
 from tunestack.emulator.services.resources import (
     chosen_id,
@@ -277,7 +277,7 @@ def _check_bucket(call: Call, bucket: Json) -> None:
         raise invalid("retention_days must be between 1 and 3650.", [("retention_days", str(days))])
     key = bucket.get("cmekSettings", {}).get("kmsKeyName")
     if key:
-        check_usable(call.state, key)
+        primary_version(call.state, key)
 
 
 def _shown(call: Call, key: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from tunestack.emulator.call import Call, implements
 from tunestack.emulator.errors import already_exists, invalid
 from tunestack.emulator.services import iam_policy, pubsub_state
-from tunestack.emulator.services.cloud_kms_encryption import check_usable
+from tunestack.emulator.services.cloud_kms_encryption import primary_version
 from tunestack.emulator.services.pubsub_state import (
     DELETED_TOPIC,
     SNAPSHOTS,
@@ -35,7 +35,7 @@ def create(call: Call) -> Json:
     if call.state.rows.find(key):
         raise already_exists(f"Resource already exists in the project (resource={key.rpartition('/')[2]}).")
     if call.body.get("kmsKeyName"):
-        check_usable(call.state, call.body["kmsKeyName"])
+        primary_version(call.state, call.body["kmsKeyName"])
     _check(call.body)
     return create_row(call, TOPICS, key)
 

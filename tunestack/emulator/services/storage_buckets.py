@@ -10,6 +10,7 @@ from tunestack.emulator.access.enforcement import default_bucket_bindings
 from tunestack.emulator.call import Call, Reply, implements
 from tunestack.emulator.errors import ApiError, invalid
 from tunestack.emulator.schema import merge_patch
+from tunestack.emulator.services.customer_keys import storage_key_version
 from tunestack.emulator.services.iam_policy import check_bindings
 from tunestack.emulator.services.paging import page
 from tunestack.emulator.services.storage import BUCKETS, bucket_name, check_preconditions, get_bucket
@@ -78,6 +79,7 @@ def insert(call: Call) -> Json:
         },
         "bucketPolicyOnly": {"enabled": uniform},
     }
+    _check_key(call, row)
     state.rows.create(BUCKETS, row["projectNumber"], bucket_name(name), row)
     return _shown(call, row)
 
@@ -181,6 +183,8 @@ def _change(call: Call, change: Any) -> Json:
     access["uniformBucketLevelAccess"] = uniform
     access["bucketPolicyOnly"] = {"enabled": uniform.get("enabled", False)}
     changed.setdefault("storageClass", "STANDARD")
+    if changed.get("encryption") != row.get("encryption"):
+        _check_key(call, changed)
     state.rows.put(bucket_name(row["name"]), changed)
     return _shown(call, changed)
 
@@ -209,6 +213,13 @@ def _policy(call: Call) -> Json:
         "etag": base64.b64encode(policy["etag"].encode()).decode(),
         "bindings": policy["bindings"],
     }
+
+
+def _check_key(call: Call, row: Json) -> None:
+    """Raises 400, 403 where objects could not be encrypted with the bucket's key."""
+    key = row.get("encryption", {}).get("defaultKmsKeyName")
+    if key:
+        storage_key_version(call.state, row["projectNumber"], row["location"], key)
 
 
 def _in_90_days(call: Call) -> str:

@@ -16,6 +16,7 @@ from tunestack.emulator.call import Call, FilePart, Reply, implements
 from tunestack.emulator.contents import Content, file_pieces
 from tunestack.emulator.errors import ApiError, invalid
 from tunestack.emulator.schema import merge_patch
+from tunestack.emulator.services.customer_keys import check_readable, storage_key_version
 from tunestack.emulator.services.storage import (
     check_preconditions,
     digest_of,
@@ -63,6 +64,7 @@ def store(
         if metadata.get(field) and metadata[field] != have:
             label = "MD5 hash" if field == "md5Hash" else "CRC32C"
             raise invalid(f'Provided {label} "{metadata[field]}" doesn\'t match calculated {label} "{have}".')
+    key = _key_for(state, bucket_row, query or {})
     with state.database.transaction():
         live = find_object(state, bucket, name)
         check_preconditions(
@@ -91,6 +93,8 @@ def store(
         }
         if content.md5:
             body["md5Hash"] = content.md5
+        if key:
+            body["kmsKeyName"] = key
         if "componentCount" in metadata:
             body["componentCount"] = metadata["componentCount"]
         state.database.execute(
@@ -112,7 +116,9 @@ def forget_unused(state: State, digest: str) -> None:
 
 def read(state: State, bucket: str, name: str) -> bytes:
     """The content of the live object."""
-    return state.contents.read(digest_of(state, get_object(state, bucket, name)))
+    row = get_object(state, bucket, name)
+    check_readable(state, row)
+    return state.contents.read(digest_of(state, row))
 
 
 @implements("storage.objects.get")
@@ -221,6 +227,7 @@ def compose(call: Call) -> Json:
             int(body["generation"]),
             None,
         )
+        check_readable(state, body)
         bodies.append(body)
 
     def pieces() -> Iterator[bytes]:
@@ -291,6 +298,7 @@ def _copied(call: Call) -> Json:
     state, path, query = call.state, call.path, call.query
     source = get_object(state, path["sourceBucket"], path["sourceObject"], query.get("sourceGeneration"))
     check_preconditions(query, int(source["generation"]), int(source["metageneration"]), source=True)
+    check_readable(state, source)
     metadata = call.body or {key: value for key, value in source.items() if key in _WRITABLE}
     metadata = {"contentType": source["contentType"], **metadata}
     for computed in ("md5Hash", "crc32c"):
@@ -325,7 +333,15 @@ def _listed(call: Call) -> Iterator[tuple[str, int, bytes]]:
             yield name, generation, body
 
 
+def _key_for(state: State, bucket: Json, query: Json) -> str | None:
+    """The version of the customer's key for a new object: the request's key, else the bucket's."""
+    default = bucket.get("encryption", {}).get("defaultKmsKeyName")
+    name = query.get("kmsKeyName") or query.get("destinationKmsKeyName") or default
+    return storage_key_version(state, bucket["projectNumber"], bucket["location"], name) if name else None
+
+
 def _download(call: Call, body: Json) -> Reply:
+    check_readable(call.state, body)
     size = int(body["size"])
     hashes = [f"crc32c={body['crc32c']}"] + ([f"md5={body['md5Hash']}"] if "md5Hash" in body else [])
     headers = {
