@@ -40,6 +40,7 @@ _VERTEX = (
             "endpoints",
             "evaluateDataset",
             "evaluateInstances",
+            "evaluationExperiments",
             "evaluationItems",
             "evaluationMetrics",
             "evaluationRuns",
@@ -58,7 +59,14 @@ _VERTEX = (
     "publishers",
 )
 # What prose calls required and a request may give once for all: WriteLogEntriesRequest's log_name and resource.
-_GIVEN_ELSEWHERE = {("logging.v2", "LogEntry"): ("logName", "resource")}
+_GIVEN_ELSEWHERE = {
+    # Google's own client creates an experiment without runs.
+    ("aiplatform.v1beta1", "GoogleCloudAiplatformV1beta1EvaluationExperiment"): ("evaluationRuns",),
+    # Nor does it name a candidate for the golden response.
+    ("aiplatform.v1", "GoogleCloudAiplatformV1CandidateResponse"): ("candidate",),
+    ("aiplatform.v1beta1", "GoogleCloudAiplatformV1beta1CandidateResponse"): ("candidate",),
+    ("logging.v2", "LogEntry"): ("logName", "resource"),
+}
 _STANDARD = (
     *("create", "delete", "get", "list", "patch"),
     *("getIamPolicy", "setIamPolicy", "testIamPermissions"),

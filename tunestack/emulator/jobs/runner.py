@@ -18,6 +18,7 @@ import orjson
 from tunestack.emulator.errors import failed_precondition, rpc_status
 from tunestack.emulator.jobs.batch_prediction_job import BatchPredictionJob
 from tunestack.emulator.jobs.custom_job import CustomJob
+from tunestack.emulator.jobs.evaluation_run import EvaluationRun
 from tunestack.emulator.jobs.kind import JobKind
 from tunestack.emulator.jobs.outcomes import Outcome, Outcomes, display_name
 from tunestack.emulator.jobs.pipeline_job import PipelineJob
@@ -34,7 +35,8 @@ Json = dict[str, Any]
 log = logging.getLogger("tunestack.emulator")
 
 KINDS: dict[str, JobKind[Any]] = {
-    kind.collection: kind for kind in (PipelineJob(), TuningJob(), CustomJob(), BatchPredictionJob())
+    kind.collection: kind
+    for kind in (PipelineJob(), TuningJob(), CustomJob(), BatchPredictionJob(), EvaluationRun())
 }
 
 

@@ -34,6 +34,8 @@ SERVICES = (
     "vertex_endpoint_policies",
     "vertex_endpoints",
     "vertex_evaluation",
+    "vertex_evaluation_runs",
+    "vertex_evaluation_sets",
     "vertex_jobs",
     "vertex_lineage",
     "vertex_metadata_nodes",

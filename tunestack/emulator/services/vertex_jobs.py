@@ -17,7 +17,8 @@ from tunestack.emulator.services.vertex import check_labels, finished_operation,
 
 Json = dict[str, Any]
 
-COLLECTIONS = ("pipelineJobs", "tuningJobs", "customJobs", "batchPredictionJobs")
+SHOWN_WHOLE = ("pipelineJobs", "tuningJobs", "customJobs", "batchPredictionJobs")
+COLLECTIONS = (*SHOWN_WHOLE, "evaluationRuns")
 
 
 def submit(call: Call, collection: str, identifier: str, state: str, **fields: Any) -> Json:
@@ -38,18 +39,18 @@ def submit(call: Call, collection: str, identifier: str, state: str, **fields: A
     return row
 
 
-def _ids(verb: str) -> list[str]:
+def _ids(verb: str, collections: tuple[str, ...] = COLLECTIONS) -> list[str]:
     """The ids of a method in every collection that has it: tuning jobs know no delete."""
-    ids = (f"aiplatform.projects.locations.{collection}.{verb}" for collection in COLLECTIONS)
+    ids = (f"aiplatform.projects.locations.{collection}.{verb}" for collection in collections)
     return [method_id for method_id in ids if method_id in load().methods]
 
 
-@implements(*_ids("get"))
+@implements(*_ids("get", SHOWN_WHOLE))
 def get(call: Call) -> Json:
     return named_row(call)
 
 
-@implements(*_ids("list"))
+@implements(*_ids("list", SHOWN_WHOLE))
 def list_jobs(call: Call) -> Json:
     return list_rows(call, call.method.id.split(".")[-2])
 
