@@ -12,12 +12,13 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from model_based.cloud import Cloud
-from model_based.scenario import BUCKET, TUNING, Declared, Fault, Run, Scenario, Strike
+from model_based.scenario import BUCKET, TUNING, VERSION, Declared, Fault, Run, Scenario, Strike
 from model_based.strategies import scenarios
 from model_based.world import Broken, ForkServer, World, brief
 
@@ -104,19 +105,17 @@ def test_whatever_happens_a_job_is_paid_for_once_and_told_as_it_is(stage: Stage)
 @pytest.mark.timeout(0)
 @pytest.mark.skipif(shutil.which("pulumi") is None, reason="the Pulumi CLI is not on PATH")
 def test_the_pulumi_cli_takes_over_the_state_that_a_disturbed_run_left(stage: Stage) -> None:
-    @seed(SEED)
-    @settings(
-        max_examples=2,
-        deadline=None,
-        database=None,
-        phases=(Phase.generate,),
-        suppress_health_check=list(HealthCheck),
+    program = (
+        Declared("a"),
+        Declared("b", TUNING),
+        Declared("c", BUCKET, after=("a",)),
+        Declared("v", VERSION, of="a"),
     )
-    @given(scenarios())
-    def play(scenario: Scenario) -> None:
-        stage.play(scenario, shutil.which("pulumi"))
-
-    play()
+    killed = Strike(signal.SIGKILL, request=5)
+    left = (Strike(signal.SIGINT, request=4), Strike(signal.SIGINT, request=5))
+    other = tuple(replace(item, seed=1) for item in program)
+    scenario = Scenario((Run(program, strikes=(killed,)), Run(program), Run(other, strikes=left)))
+    assert stage.play(scenario, shutil.which("pulumi")) >= 2  # the second ^C comes only if it still runs
 
 
 # -- what was found, shrunk --
