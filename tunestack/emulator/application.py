@@ -53,6 +53,8 @@ _COMMON = {
     "upload_protocol",
     "userIp",
 }
+# Services that take query parameters which their documents lack: Google's clients send some.
+_LENIENT = ("bigquery", "storage")
 
 
 class Application:
@@ -131,7 +133,7 @@ class Application:
             method=method,
             incoming=incoming,
             path=match.parameters,
-            query=typed_query(method.parameters or {}, query, strict=method.service != "storage"),
+            query=typed_query(method.parameters or {}, query, strict=method.service not in _LENIENT),
             body={} if uploading else self._body(match, await incoming.body(), masks),
             kind=match.kind,
             principal=principal,
@@ -265,10 +267,12 @@ def starlette_application(state: State) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         state.runner.take_up()
+        state.bigquery_jobs.take_up()
         try:
             yield
         finally:
             await state.runner.stop()
+            await state.bigquery_jobs.stop()
             await state.worker.stop()
             state.close()
 

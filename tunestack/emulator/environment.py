@@ -14,6 +14,7 @@ TOKEN_PREFIX = "local-"  # noqa: S105 - no secret: it marks tokens that the emul
 # Custom endpoints of the real gcp provider. A trailing slash is mandatory; which ones carry a version follows
 # from how each of its clients builds paths (hashicorp/terraform-provider-google).
 _CUSTOM_ENDPOINTS = {
+    "BIG_QUERY": "bigquery/v2/",
     "ARTIFACT_REGISTRY": "v1/",
     "BILLING": "v1/",
     "BILLING_BUDGETS": "v1/",
@@ -47,6 +48,7 @@ def environment(options: EmulatorOptions, account: str | None = None) -> dict[st
     """
     base = f"http://127.0.0.1:{options.port}"
     return {
+        "BIGQUERY_EMULATOR_HOST": base,
         "GOOGLE_APPLICATION_CREDENTIALS": str(credentials_path(options.data, account)),
         "GOOGLE_CLOUD_PROJECT": options.project,
         "GOOGLE_CLOUD_UNIVERSE_DOMAIN": "googleapis.com",

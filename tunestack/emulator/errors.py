@@ -94,7 +94,7 @@ class ApiError(Exception):
         self.reason = reason or _REASONS.get(self.code, "internalError")
 
     def body(self, service: str) -> Json:
-        """The JSON body: Cloud Storage lists ``errors``, all others give ``status`` and ``details``."""
+        """The JSON body: Cloud Storage lists ``errors``, all others give ``status`` and ``details``, BigQuery both."""
         if service == "storage":
             entry = {"message": self.message, "domain": "global", "reason": self.reason}
             if self.reason == "conditionNotMet":
@@ -102,9 +102,17 @@ class ApiError(Exception):
             error: Json = {"code": self.code, "message": self.message, "errors": [entry]}
         else:
             error = {"code": self.code, "message": self.message, "status": self.status}
+        if service == "bigquery":
+            error["errors"] = [{**self.bigquery(), "domain": "global"}]
         if self.details:
             error["details"] = self.details
         return {"error": error}
+
+    def bigquery(self) -> Json:
+        """An ``ErrorProto``, as jobs and answers of BigQuery have it (cloud.google.com/bigquery/docs/error-messages)."""
+        reason = {"conflict": "duplicate", "forbidden": "accessDenied"}.get(self.reason, self.reason)
+        entry = {"reason": reason, "message": self.message}
+        return {**entry, "location": "query"} if reason == "invalidQuery" else entry
 
 
 def of_code(

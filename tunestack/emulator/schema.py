@@ -101,7 +101,7 @@ class Walk:
             property_schema = properties[name]
             if self.request and property_schema.get("readOnly"):
                 continue
-            if child is None:
+            if child is None and (self.request or property_schema.get("type") != "any"):
                 if self.partial:
                     result[name] = None
                 continue

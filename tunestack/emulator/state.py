@@ -177,6 +177,8 @@ class State:
         new_id: Callable[[], int] = lambda: 10**18 + secrets.randbelow(8 * 10**18),
     ) -> None:
         # Here, not above: the runner's tasks use the services, and those use this module.
+        from tunestack.emulator.bigquery.jobs import BigQueryJobs
+        from tunestack.emulator.bigquery.warehouse import Warehouse
         from tunestack.emulator.jobs.runner import Runner
         from tunestack.emulator.serving import PredictWorker
 
@@ -202,6 +204,8 @@ class State:
         self.started_at = self.now()
         self.runner = Runner(self)
         self.worker = PredictWorker(options)
+        self.warehouse = Warehouse(options.data / "bigquery", self.database)
+        self.bigquery_jobs = BigQueryJobs(self)
 
     def now(self) -> str:
         """The time as Google writes it: RFC 3339, UTC, microseconds."""

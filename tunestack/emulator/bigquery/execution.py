@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunestack.emulator.bigquery.engine import opened
+from tunestack.emulator.bigquery.engine import opened, text
 from tunestack.emulator.bigquery.fields import engine_type, kind, quoted, repeated
+from tunestack.emulator.bigquery.model import Translated
 from tunestack.emulator.bigquery.refusal import refused
-from tunestack.emulator.bigquery.translation import Translated
-from tunestack.emulator.bigquery.warehouse import Segment, Warehouse
+from tunestack.emulator.bigquery.warehouse import PARTITION_TIME, Segment, Warehouse
 from tunestack.emulator.errors import ApiError
 
 if TYPE_CHECKING:
@@ -47,38 +49,76 @@ def run_query(
     warehouse: Warehouse,
     views: Mapping[str, str],
     translated: Translated,
+    into: list[Json] | None = None,
     interrupts: list[duckdb.DuckDBPyConnection] | None = None,
 ) -> tuple[list[Json], Segment]:
-    """The schema and the rows of a query. ``interrupts`` receives the connection, so that it can be stopped.
+    """The schema and the rows of a query. ``into`` are columns that the rows must fit, by their places.
+
+    ``interrupts`` receives the connection, so that the query can be stopped.
 
     Raises 400 invalidQuery for what fails in the engine by the query's own fault.
     """
-    import duckdb
-
-    with opened(warehouse.folder) as connection:
+    with opened(warehouse.folder) as connection, _refusals():
         if interrupts is not None:
             interrupts.append(connection)
-        try:
-            for view, query in views.items():
-                connection.execute(f"CREATE VIEW {quoted(view)} AS {query}")
-            connection.execute(f"CREATE TEMP TABLE result AS {translated.sql}")
-            fields = result_fields(connection, translated)
-            columns = ", ".join(
-                f"CAST({quoted(field['name'])} AS {engine_type(field)}) AS {quoted(field['name'])}"
-                for field in fields
+        _create_views(connection, views)
+        connection.execute(f"CREATE TEMP TABLE result AS {translated.sql}")
+        found = result_fields(connection, translated)
+        fields = found if into is None else _fitting(found, into)
+        columns = ", ".join(
+            f"CAST({quoted(column['name'])} AS {engine_type(field)}) AS {quoted(field['name'])}"
+            for column, field in zip(found, fields, strict=True)
+        )
+        return fields, warehouse.write_query(connection, fields, f"SELECT {columns} FROM result")  # noqa: S608
+
+
+def query_fields(warehouse: Warehouse, views: Mapping[str, str], translated: Translated) -> list[Json]:
+    """The schema of a query, without running it. Raises as `run_query`."""
+    with opened(warehouse.folder) as connection, _refusals():
+        _create_views(connection, views)
+        connection.execute(f"CREATE TEMP VIEW result AS {translated.sql}")
+        return result_fields(connection, translated)
+
+
+def _fitting(found: list[Json], into: list[Json]) -> list[Json]:
+    """The columns that rows are inserted into. Raises 400 where BigQuery coerces no such type to another."""
+    if len(found) != len(into):
+        raise refused(f"Inserted row has wrong column count; Has {len(found)}, expected {len(into)}")
+    for column, field in zip(found, into, strict=True):
+        widens = kind(column) == "INTEGER" and kind(field) in ("FLOAT", "NUMERIC", "BIGNUMERIC")
+        null = kind(column) == "INTEGER" and column["name"].startswith("f")
+        same = kind(column) == kind(field) and repeated(column) == repeated(field)
+        written = kind(column) == "STRING" and kind(field) in ("DATE", "DATETIME", "TIMESTAMP", "TIME")
+        if not (same or widens or null or written):
+            raise refused(
+                f"Query column {found.index(column) + 1} has type {kind(column)} which cannot be inserted into column "
+                f"{field['name']}, which has type {kind(field)}"
             )
-            return fields, warehouse.write_query(connection, fields, f"SELECT {columns} FROM result")  # noqa: S608
-        except duckdb.InterruptException:
-            raise ApiError(
-                "CANCELLED", "Job execution was cancelled: User requested cancellation", reason="stopped"
-            ) from None
-        except (duckdb.CatalogException, duckdb.NotImplementedException, duckdb.ParserException) as error:
-            raise ApiError(
-                "UNIMPLEMENTED",
-                f"the engine of the tunestack emulator cannot answer this query: {_first_line(error)}",
-            ) from None
-        except duckdb.Error as error:
-            raise refused(_worded(error)) from None
+    return into
+
+
+def _create_views(connection: duckdb.DuckDBPyConnection, views: Mapping[str, str]) -> None:
+    for name, query in views.items():
+        connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {query}")
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What the engine says becomes what BigQuery would."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.InterruptException:
+        words = "Job execution was cancelled: User requested cancellation"
+        raise ApiError("CANCELLED", words, reason="stopped") from None
+    except (duckdb.CatalogException, duckdb.NotImplementedException, duckdb.ParserException) as error:
+        raise ApiError(
+            "UNIMPLEMENTED",
+            f"the engine of the tunestack emulator cannot answer this query: {_first_line(error)}",
+        ) from None
+    except duckdb.Error as error:
+        raise refused(_worded(error)) from None
 
 
 def result_fields(connection: duckdb.DuckDBPyConnection, translated: Translated) -> list[Json]:
@@ -154,3 +194,39 @@ def _worded(error: Exception) -> str:
     if text.startswith("Overflow in"):
         return f"int64 overflow: {text}"
     return text
+
+
+def file_segment(
+    warehouse: Warehouse, files: list[Path], fields: list[Json] | None, partition: str | None
+) -> tuple[list[Json], Segment]:
+    """The rows of Parquet files; without ``fields`` their own schema. Raises 400 where they do not fit."""
+    paths = ", ".join(text(str(path)) for path in files)
+    source = f"SELECT * FROM read_parquet([{paths}], union_by_name = true)"  # noqa: S608 - our own paths
+    with opened(warehouse.folder) as connection, _refusals():
+        described = connection.execute(f"{source} LIMIT 0").description or []
+        found = [{"name": name, **_field_of(data_type)} for name, data_type, *_ in described]
+        known = {column["name"].lower(): column for column in found}
+        fields = fields or found
+        for field in fields:
+            column = known.get(field["name"].lower())
+            if (
+                column is not None
+                and {kind(column), kind(field)} != {kind(field)}
+                and not any({kind(column), kind(field)} <= family for family in _FAMILIES)
+            ):
+                raise refused(
+                    f"Error while reading data, error message: Parquet column '{field['name']}' has type "
+                    f"{kind(column)} which does not match the target type {kind(field)}.",
+                    "invalid",
+                )
+        columns = [
+            f"CAST({quoted(field['name']) if field['name'].lower() in known else 'NULL'} AS {engine_type(field)})"
+            f" AS {quoted(field['name'])}"
+            for field in fields
+        ]
+        written = fields
+        if partition:
+            columns.append(f'CAST({text(partition)} AS TIMESTAMPTZ) AS "_PARTITIONTIME"')
+            written = [*fields, PARTITION_TIME]
+        query = f"SELECT {', '.join(columns)} FROM ({source})"  # noqa: S608 - names are quoted
+        return fields, warehouse.write_query(connection, written, query)

@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
 import orjson
@@ -47,6 +47,7 @@ _ENGINE = {
 # Logical bytes: cloud.google.com/bigquery/pricing#data (strings and bytes: 2 + length, JSON: its text).
 _BYTES = {"NUMERIC": 16, "BIGNUMERIC": 32, "BOOLEAN": 1}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DIGITS = Context(prec=100)
 _NAME = re.compile(r"[^\W\d]\w{0,299}")
 
 
@@ -218,7 +219,9 @@ def _decimal_in(name: str, digits: int, scale: int) -> Callable[[Any, str], str]
     def read(value: Any, path: str) -> str:
         try:
             number = Decimal(str(value))
-            exact = number.quantize(Decimal(1).scaleb(-scale)) if number.is_finite() else None
+            exact = (
+                number.quantize(Decimal(1).scaleb(-scale), context=_DIGITS) if number.is_finite() else None
+            )
         except InvalidOperation:
             exact = None
         if exact is None or exact != number or abs(number) >= Decimal(10) ** digits:
@@ -241,7 +244,7 @@ def _instant_in(value: Any, path: str) -> str:
     text = str(value).strip()
     try:
         if re.fullmatch(r"-?\d+(\.\d+)?([eE]\+?\d+)?", text):
-            moment = _EPOCH + timedelta(microseconds=int(Decimal(text) * 1_000_000))
+            moment = _EPOCH + timedelta(microseconds=int(_DIGITS.multiply(Decimal(text), Decimal(1_000_000))))
         else:
             moment = datetime.fromisoformat(re.sub(r"\s*(UTC|Z|z)$", "+00:00", text))
             moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -21,6 +20,7 @@ from sqlglot.schema import MappingSchema
 
 from tunestack.emulator.bigquery.exactness import make_exact
 from tunestack.emulator.bigquery.fields import sql_type
+from tunestack.emulator.bigquery.model import Reference, Source, Translated
 from tunestack.emulator.bigquery.parameters import bind
 from tunestack.emulator.bigquery.refusal import place, refused
 from tunestack.emulator.errors import ApiError
@@ -48,35 +48,6 @@ _SQL_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "RECORD
 _NUMBERS = {"INTEGER", "FLOAT", "NUMERIC", "BIGNUMERIC"}
 # Functions of BigQuery that sqlglot passes through and duckdb has under the same name and meaning.
 _SAME = {"ACOSH", "ASINH", "ATANH", "CBRT", "ERROR", "IEEE_DIVIDE", "TO_JSON", "STARTS_WITH", "PI"}
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A table as a query names it; ``table`` may end in ``*``."""
-
-    project: str
-    dataset: str
-    table: str
-
-
-@dataclass
-class Source:
-    """What is known of a table that a query reads."""
-
-    fields: list[Json]
-    partition_filter: str | None = None
-    """The column that must be filtered by, where the table requires it."""
-
-
-@dataclass
-class Translated:
-    """A query for the engine. ``fields`` are the result's columns as far as sqlglot knows them; ``read`` the columns
-    of each source that the query looks at."""
-
-    sql: str
-    names: list[str]
-    fields: list[Json | None]
-    read: dict[Reference, set[str]] = field(default_factory=dict)
 
 
 def parsed(query: str) -> exp.Expr:

@@ -45,9 +45,14 @@ class Warehouse:
     def __init__(self, folder: Path, database: Database) -> None:
         self._database = database
         self._contents = Contents(folder)
+        self.loads = folder / "loads"
+        """Data that was uploaded with load jobs that have not ended."""
+        self.loads.mkdir(exist_ok=True)
         self.folder = folder
         self._readers = 0
         self._unused: set[str] = set()
+        self.insert_ids: dict[tuple[str, str], float] = {}
+        """When rows came in, by table and ``insertId``; of the last minute, oldest first."""
         self._contents.sweep({d for (d,) in database.execute("SELECT DISTINCT digest FROM bigquery_segment")})
 
     def segments(self, table: str) -> list[Segment]:
@@ -151,6 +156,18 @@ class Warehouse:
         return Segment(
             content.digest, count, {n: int(size or 0) for n, size in zip(names, summed, strict=True)}
         )
+
+    def parquet(self, fields: list[Json], segments: list[Segment]) -> bytes:
+        """The rows as one Parquet file. Blocks: for a thread."""
+        path = self._contents.aside()
+        try:
+            with opened(self.folder) as connection:
+                connection.execute(
+                    f"COPY ({self.source(fields, segments)}) TO {text(str(path))} (FORMAT parquet)"
+                )
+            return path.read_bytes()
+        finally:
+            path.unlink(missing_ok=True)
 
     async def compact(self, table: str, fields: list[Json]) -> None:
         """Join the small segments that many small inserts leave. The rows keep their order."""

@@ -1,0 +1,187 @@
+"""Query jobs. The rows of a query without a destination lie a day in a table of the hidden dataset."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from tunestack.emulator.bigquery.model import Reference
+from tunestack.emulator.bigquery.queries import Prepared, prepare
+from tunestack.emulator.bigquery.refusal import refused
+from tunestack.emulator.bigquery.tables import (
+    HIDDEN,
+    delete_table,
+    find_table,
+    get_table,
+    put_table,
+    reference_of,
+    shown,
+    table_name,
+    write,
+)
+from tunestack.emulator.errors import ApiError
+from tunestack.emulator.state import State
+
+Json = dict[str, Any]
+
+_LEAST_BILLED = 10 << 20  # cloud.google.com/bigquery/pricing#on_demand_pricing
+_DESTINATION_KEYS = ("timePartitioning", "rangePartitioning", "clustering")
+
+
+def prepared(state: State, project: str, configuration: Json) -> Prepared:
+    """A query's configuration, looked up and translated. Raises what is wrong with it."""
+    if configuration.get("useLegacySql", True):
+        raise ApiError(
+            "UNIMPLEMENTED", "the tunestack emulator speaks GoogleSQL alone: set useLegacySql to false"
+        )
+    if not configuration.get("query"):
+        raise refused("Required parameter is missing: query", "required")
+    default = configuration.get("defaultDataset", {})
+    return prepare(
+        state,
+        default.get("projectId") or project,
+        configuration["query"],
+        configuration.get("queryParameters"),
+        default.get("datasetId"),
+    )
+
+
+def check(state: State, row: Json) -> Json:
+    """What a dry run answers: statistics with the bytes that would be read, and the schema."""
+    from tunestack.emulator.bigquery.execution import query_fields
+
+    found = prepared(state, row["jobReference"]["projectId"], row["configuration"]["query"])
+    statistics = statistics_of(found)
+    if found.translated.sql:
+        fields = query_fields(state.warehouse, found.views, found.translated)
+        statistics["query"]["schema"] = {"fields": fields}
+    return statistics
+
+
+def statistics_of(found: Prepared) -> Json:
+    size = str(found.bytes)
+    billed = max(found.bytes, _LEAST_BILLED * len(found.referenced)) if found.bytes else 0
+    return {
+        "totalBytesProcessed": size,
+        "query": {
+            "statementType": found.kind,
+            "totalBytesProcessed": size,
+            "totalBytesBilled": str(-(-billed // (1 << 20)) << 20),
+            "totalBytesProcessedAccuracy": "UPPER_BOUND",
+            "cacheHit": False,
+            "referencedTables": [
+                {"projectId": table.project, "datasetId": table.dataset, "tableId": table.table}
+                for table in found.referenced
+            ],
+        },
+    }
+
+
+async def run(state: State, row: Json, interrupts: list[Any]) -> Callable[[], Json]:
+    """Runs the query; the answer puts its rows in place, inside the job's last transaction."""
+    from tunestack.emulator.bigquery.execution import run_query
+
+    configuration = row["configuration"]["query"]
+    project = row["jobReference"]["projectId"]
+    found = prepared(state, project, configuration)
+    at_most = configuration.get("maximumBytesBilled")
+    statistics = statistics_of(found)
+    if at_most and int(statistics["query"]["totalBytesBilled"]) > int(at_most):
+        raise refused(
+            f"Query exceeded limit for bytes billed: {at_most}. {statistics['query']['totalBytesBilled']} or higher "
+            "required.",
+            "bytesBilledLimitExceeded",
+        )
+    if not found.translated.sql:
+        return lambda: _defined(state, found, statistics)
+    if found.replace == "CREATE_IF_NOT_EXISTS" and found.target and find_table(state, found.target):
+        return lambda: statistics
+    into = (
+        _inserted(get_table(state, found.target), found.columns)
+        if found.kind == "INSERT" and found.target
+        else None
+    )
+    fields, segment = await asyncio.to_thread(
+        run_query, state.warehouse, found.views, found.translated, into, interrupts
+    )
+
+    def commit() -> Json:
+        body: Json = {"tableReference": _reference(_destination(row, found))}
+        disposition = configuration.get("writeDisposition", "WRITE_EMPTY")
+        if found.target is not None:
+            disposition = found.replace
+            if disposition == "CREATE" and find_table(state, found.target) is not None:
+                raise ApiError(
+                    "ALREADY_EXISTS", f"Already Exists: Table {shown(found.target)}", reason="duplicate"
+                )
+        else:
+            body |= {key: configuration[key] for key in _DESTINATION_KEYS if key in configuration}
+        write(
+            state,
+            body,
+            fields,
+            [segment],
+            disposition,
+            create=configuration.get("createDisposition", "CREATE_IF_NEEDED"),
+            grow="ALLOW_FIELD_ADDITION" in configuration.get("schemaUpdateOptions", []),
+        )
+        row["configuration"]["query"]["destinationTable"] = body["tableReference"]
+        statistics["query"]["schema"] = {"fields": fields}
+        if found.kind == "INSERT":
+            statistics["query"] |= {
+                "numDmlAffectedRows": str(segment.rows),
+                "dmlStats": {"insertedRowCount": str(segment.rows)},
+            }
+        return statistics
+
+    return commit
+
+
+def _destination(row: Json, found: Prepared) -> Reference:
+    if found.target is not None:
+        return found.target
+    chosen = row["configuration"]["query"].get("destinationTable")
+    project = row["jobReference"]["projectId"]
+    if chosen:
+        return reference_of(chosen, project)
+    return Reference(project, HIDDEN, f"anon_{row['jobReference']['jobId']}".replace(":", "_"))
+
+
+def _reference(table: Reference) -> Json:
+    return {"projectId": table.project, "datasetId": table.dataset, "tableId": table.table}
+
+
+def _inserted(table: Json, names: list[str]) -> list[Json]:
+    """The columns that an INSERT fills, in its order."""
+    fields: list[Json] = table["schema"]["fields"]
+    by_name = {field["name"].lower(): field for field in fields}
+    for name in names:
+        if name.lower() not in by_name:
+            raise refused(
+                f"Column {name} is not present in table {shown(reference_of(table['tableReference']))}"
+            )
+    chosen = {name.lower() for name in names}
+    for field in fields:
+        if field.get("mode") == "REQUIRED" and names and field["name"].lower() not in chosen:
+            raise refused(f"Required field {field['name']} cannot be null")
+    return [by_name[name.lower()] for name in names] if names else fields
+
+
+def _defined(state: State, found: Prepared, statistics: Json) -> Json:
+    """DROP and TRUNCATE."""
+    if found.target is None:
+        return statistics
+    row = find_table(state, found.target)
+    if row is None:
+        if found.replace != "IF_EXISTS":
+            get_table(state, found.target)
+        return statistics
+    if found.kind == "DROP_TABLE":
+        delete_table(state, found.target)
+    else:
+        rows = sum(segment.rows for segment in state.warehouse.segments(table_name(found.target)))
+        state.warehouse.replace(table_name(found.target), ())
+        put_table(state, row)
+        statistics["query"]["numDmlAffectedRows"] = str(rows)
+    return statistics

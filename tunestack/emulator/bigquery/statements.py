@@ -1,0 +1,66 @@
+"""What kind a statement is, which table it changes, and the query inside it."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from tunestack.emulator.bigquery.model import Reference
+from tunestack.emulator.bigquery.refusal import refused
+from tunestack.emulator.errors import ApiError
+
+
+def kind_of(tree: exp.Expr, project: str, dataset: str | None) -> tuple[str, Reference | None, str]:
+    """BigQuery's ``statementType``, the table that the statement changes, and how (a write disposition).
+
+    Played: SELECT, CREATE TABLE … AS SELECT, INSERT, TRUNCATE and DROP TABLE. Raises 501 for the rest.
+    """
+    if isinstance(tree, exp.Query):
+        return "SELECT", None, ""
+    if isinstance(tree, exp.Create) and tree.kind == "TABLE" and isinstance(tree.expression, exp.Query):
+        disposition = "WRITE_TRUNCATE" if tree.args.get("replace") else "CREATE"
+        if tree.args.get("exists"):
+            disposition = "CREATE_IF_NOT_EXISTS"
+        return "CREATE_TABLE_AS_SELECT", _target(tree.this, project, dataset), disposition
+    if isinstance(tree, exp.TruncateTable):
+        return "TRUNCATE_TABLE", _target(tree.expressions[0], project, dataset), ""
+    if isinstance(tree, exp.Drop) and tree.args.get("kind") == "TABLE":
+        dropped = (tree.args.get("tables") or [tree.this])[0]
+        return (
+            "DROP_TABLE",
+            _target(dropped, project, dataset),
+            "IF_EXISTS" if tree.args.get("exists") else "",
+        )
+    if isinstance(tree, exp.Insert) and isinstance(tree.expression, exp.Query | exp.Values):
+        return "INSERT", _target(tree.this, project, dataset), "WRITE_APPEND"
+    words = tree.key.upper() + (f" {tree.args['kind']}" if tree.args.get("kind") else "")
+    raise ApiError("UNIMPLEMENTED", f"{words} statements are not implemented by the tunestack emulator")
+
+
+def inserted_columns(tree: exp.Expr) -> list[str]:
+    """The columns that an INSERT names; none where it goes by the table's own."""
+    named = isinstance(tree, exp.Insert) and isinstance(tree.this, exp.Schema)
+    return [column.name for column in tree.this.expressions] if named else []
+
+
+def selected(tree: exp.Expr) -> exp.Expr | None:
+    """The query whose rows the statement answers with or writes."""
+    if isinstance(tree, exp.Query):
+        return tree
+    if not isinstance(tree, exp.Create | exp.Insert):
+        return None
+    query: exp.Expr = tree.expression
+    query.pop()
+    if isinstance(query, exp.Values):
+        rows = [exp.select(*row.expressions) for row in query.expressions]
+        query = rows[0] if len(rows) == 1 else exp.union(*rows, distinct=False)
+    return query
+
+
+def _target(node: exp.Expr, project: str, dataset: str | None) -> Reference:
+    table = node.this if isinstance(node, exp.Schema) else node
+    parts = [part.name for part in table.parts] if isinstance(table, exp.Table) else []
+    if not parts or (len(parts) == 1 and dataset is None):
+        raise refused(
+            f'Table "{table.name}" must be qualified with a dataset (e.g. dataset.table).', "invalid"
+        )
+    return Reference(*[project, dataset or ""][: 3 - len(parts)], *parts)
