@@ -43,6 +43,10 @@ def values(document: str, schema: dict[str, Any], depth: int) -> st.SearchStrate
         return st.integers(0, 2**53).map(str)
     if kind == "string" and style == "byte":
         return st.sampled_from(["", "YQ==", "YWI="])
+    if kind == "string" and style == "google-duration":
+        return st.sampled_from(["600s", "86400s"])
+    if kind == "string" and style == "google-datetime":
+        return st.just("2026-01-01T00:00:00Z")
     if kind == "string" and style == "google-fieldmask":
         return st.just("displayName")
     if kind == "string":
@@ -103,6 +107,9 @@ def kept(sent: Any, read: Any, path: str = "") -> None:
         for key, value in sent.items():
             assert key in read, f"{path}.{key} is lost"
             kept(value, read[key], f"{path}.{key}")
+    elif isinstance(sent, list) and isinstance(read, list) and len(sent) == len(read):
+        for index, (value, found) in enumerate(zip(sent, read, strict=True)):
+            kept(value, found, f"{path}[{index}]")
     else:
         assert sent == read, path
 
@@ -227,6 +234,105 @@ def test_a_bucket_reads_back_as_sent(emulator, body):
     body["name"] = f"echo-{uuid.uuid4().hex}"
     emulator.call("POST", "/storage/v1/b", body, project="p9")
     kept(body, emulator.call("GET", f"/storage/v1/b/{body['name']}"))
+
+
+THRESHOLD = {"filter": "metric.type=x", "comparison": "COMPARISON_GT", "duration": "60s"}
+# document, schema, where it is made, how its id is given ("" in the path, "name" in the body, None by the server),
+# fields that depend on each other or on other resources, and what those are instead.
+KEPT_WHOLE = (
+    (
+        *(
+            "cloudkms.v1",
+            "CryptoKey",
+            "v1/projects/p9/locations/us-central1/keyRings/echo/cryptoKeys",
+            "cryptoKeyId",
+        ),
+        ("versionTemplate", "rotationPeriod", "nextRotationTime"),
+        {"purpose": "ENCRYPT_DECRYPT", "destroyScheduledDuration": "86400s"},
+    ),
+    (
+        *(
+            "artifactregistry.v1",
+            "Repository",
+            "v1/projects/p9/locations/us-central1/repositories",
+            "repositoryId",
+        ),
+        (),
+        {"format": "KFP"},
+    ),
+    (
+        *("billingbudgets.v1", "GoogleCloudBillingBudgetsV1Budget", "v1/billingAccounts/0-0-0/budgets", None),
+        ("amount", "budgetFilter", "notificationsRule", "thresholdRules"),
+        {"amount": {"specifiedAmount": {"units": "5", "nanos": 7}}},
+    ),
+    (*("pubsub.v1", "Topic", "v1/projects/p9/topics", ""), ("state",), {}),
+    (
+        *("pubsub.v1", "Subscription", "v1/projects/p9/subscriptions", ""),
+        (
+            "bigqueryConfig",
+            "bigtableConfig",
+            "cloudStorageConfig",
+            "deadLetterPolicy",
+            "filter",
+            "pushConfig",
+        ),
+        {"topic": "projects/p9/topics/echo", "ackDeadlineSeconds": 11},
+    ),
+    (
+        *("logging.v2", "LogSink", "v2/projects/p9/sinks", "name"),
+        ("exclusions",),
+        {"destination": "storage.googleapis.com/b", "filter": "severity>=ERROR"},
+    ),
+    (
+        *("logging.v2", "LogMetric", "v2/projects/p9/metrics", "name"),
+        ("metricDescriptor",),
+        {"filter": "severity>=ERROR"},
+    ),
+    (
+        *("logging.v2", "LogBucket", "v2/projects/p9/locations/global/buckets", "bucketId"),
+        (),
+        {"retentionDays": 7},
+    ),
+    (
+        *("monitoring.v3", "AlertPolicy", "v3/projects/p9/alertPolicies", None),
+        ("creationRecord", "mutationRecord", "notificationChannels"),
+        {"displayName": "x", "combiner": "OR", "conditions": [{"conditionThreshold": THRESHOLD}]},
+    ),
+    (
+        *("monitoring.v3", "NotificationChannel", "v3/projects/p9/notificationChannels", None),
+        ("creationRecord", "mutationRecords"),
+        {"type": "email", "labels": {"email_address": "me@example.com"}},
+    ),
+    (
+        *("monitoring.v3", "UptimeCheckConfig", "v3/projects/p9/uptimeCheckConfigs", None),
+        ("httpCheck", "monitoredResource", "syntheticMonitor"),
+        {"displayName": "x", "period": "60s", "tcpCheck": {"port": 1}, "resourceGroup": {"groupId": "g"}},
+    ),
+    (*("monitoring.v1", "Dashboard", "v1/projects/p9/dashboards", None), (), {"displayName": "x"}),
+)
+
+
+@pytest.mark.parametrize(
+    ("document", "schema", "path", "identity", "without", "instead"),
+    KEPT_WHOLE,
+    ids=[row[1] for row in KEPT_WHOLE],
+)
+@settings(SLOW, max_examples=10)
+@given(data=st.data())
+def test_what_is_sent_reads_back(emulator, document, schema, path, identity, without, instead, data):
+    body = data.draw(bodies(document, schema, 2, without=("name", *without, *instead))) | instead
+    name = f"e-{uuid.uuid4().hex[:12]}"
+    if identity == "":
+        emulator.http.put("/v1/projects/p9/topics/echo", json={})
+        emulator.call("PUT", f"/{path}/{name}", body)
+    elif identity is None:
+        made = emulator.call("POST", f"/{path}", body)["name"]
+        name = made.rpartition("/")[2]
+    elif identity == "name":
+        emulator.call("POST", f"/{path}", {**body, "name": name})
+    else:
+        emulator.call("POST", f"/{path}", body, **{identity: name})
+    kept(body, emulator.call("GET", f"/{path}/{name}"))
 
 
 @pytest.mark.parametrize("mask", ["labels", "labels.b", "description,labels"])

@@ -160,7 +160,7 @@ def create_bucket(call: Call) -> Json:
     if call.state.rows.find(key):
         raise already_exists(f"Bucket {_shown(call, key)} already exists.")
     _check_bucket(call, call.body)
-    call.body = {"retentionDays": 30, **{k: v for k, v in call.body.items() if v != 0}}
+    call.body = {**call.body, "retentionDays": call.body.get("retentionDays") or 30}
     row = create_row(call, BUCKETS, key, lifecycleState="ACTIVE")
     return _operation(call, row) if call.method.id.endswith("Async") else row
 
