@@ -49,6 +49,25 @@ def corpus(size: int, shape: str = "supervised") -> Path:
     return path
 
 
+def multiplied(path: Path, times: int) -> Path:
+    """Path of a file with the rows of this one (of supervised lines) so many times over, the prompts numbered by turn.
+
+    So rows repeat each other within a turn as often as they do there, and never from turn to turn.
+    """
+    multiple = path.with_name(f"{path.stem}-{times}x.jsonl")
+    if not multiple.exists():
+        start = b'{"input_text": "'
+        aside = multiple.with_suffix(".aside")
+        with aside.open("wb") as file:
+            for turn in range(times):
+                numbered = start + b"%d " % turn
+                with path.open("rb") as once:
+                    while lines := once.readlines(1 << 24):
+                        file.write(b"".join(lines).replace(start, numbered))
+        aside.rename(multiple)
+    return multiple
+
+
 def rows(count: int) -> list[tuple[str, str]]:
     """The first ``count`` prompts with their targets."""
     stream = _rows(ascii_only=False)

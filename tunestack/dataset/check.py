@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tunestack.catalog.limits import find_limits
+from tunestack.dataset.formats import FORMATS
+from tunestack.dataset.formats.format import cell_kinds
 from tunestack.dataset.limits import file_findings, limits_for
 from tunestack.dataset.processes import InOrder
 from tunestack.dataset.reading import Reading, read_all, reason
@@ -71,7 +73,7 @@ def check_files(
     )
     parts = []
     for path in paths:
-        source = _opened(path) if isinstance(path, str | Path) else path
+        source = _opened(path, format) if isinstance(path, str | Path) else path
         rows = Rows()
         parts.append(Part([Reading(plan, Scan(source=source, rows=rows))], rows))
     try:
@@ -94,9 +96,9 @@ def check_files(
     return report
 
 
-def _opened(path: str | Path) -> Source:
+def _opened(path: str | Path, format: str) -> Source:  # noqa: A002
     try:
-        return open_source(path)
+        return open_source(path, kinds=cell_kinds(FORMATS[format].line))
     except OSError as error:
         raise _unreadable(path, error) from None
 

@@ -228,7 +228,7 @@ def _findings(report: Report) -> Iterator[str]:
         if one_fix:
             yield f"  fix: {rows[0].fix}"
         yield ""
-    yield f"{verdict(report)} Nothing is compiled until they are mended; then run the same command again."
+    yield f"{verdict(report)} Mend them, then run the same command again."
 
 
 def verdict(report: Report) -> str:

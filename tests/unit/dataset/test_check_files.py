@@ -134,3 +134,15 @@ def test_a_file_that_cannot_be_read_ends_the_check(tmp_path: Path) -> None:
 def test_an_empty_file_has_no_rows(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").touch()
     assert [found.code for found in check_files([tmp_path / "rows.jsonl"]).findings] == ["no-rows"]
+
+
+def test_the_cells_of_a_bare_table_are_what_the_format_has_there(tmp_path: Path) -> None:
+    file = tmp_path / "preferences.csv"
+    file.write_text("input_text,candidate_0,candidate_1,choice\nhello,a,b,1\n12,1,2,0\nwhat,c,d,2\n")
+    [found] = check_files([file], format="rlhf-preference").findings
+    assert (found.code, found.line, found.column) == ("choice-out-of-range", 4, 10)
+    turns = (
+        '[{""role"":""user"",""parts"":[{""text"":""a""}]},{""role"":""model"",""parts"":[{""text"":""b""}]}]'
+    )
+    file.write_text(f'contents\n"{turns}"\n')
+    assert check_files([file], format="gemini").good

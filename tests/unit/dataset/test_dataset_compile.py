@@ -289,7 +289,7 @@ conflicting-rows · 1 finding · a prompt has one answer
   weather/records.jsonl:15:10  $.text  line 1 answers the same prompt with "wet", this one with "snow"  {"text": "Remark 0 about the rain. ☂", "label…
   fix: decide for one answer
 
-4 findings in 3 lines of 1 file. Nothing is compiled until they are mended; then run the same command again."""  # noqa: E501
+4 findings in 3 lines of 1 file. Mend them, then run the same command again."""  # noqa: E501
     )
 
 

@@ -62,7 +62,7 @@ leakage · 1 finding · no held-out prompt is trained on
   h.jsonl:12:35  $.text  line 3 is trained on  …", "label": "dri"}
   fix: delete it
 
-3 findings in 3 lines of 2 files. Nothing is compiled until they are mended; then run the same command again."""
+3 findings in 3 lines of 2 files. Mend them, then run the same command again."""
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
 import msgspec
+import msgspec.inspect
 
 Role = Literal["user", "assistant"]
 
@@ -109,6 +110,18 @@ class Format(Protocol):
     def violations(self, line: Any) -> Iterable[Violation]:
         """Every rule that the line breaks, in the order of the line; nothing for a good one. Must be cheap."""
         ...
+
+
+def cell_kinds(line: type[msgspec.Struct]) -> dict[str, str]:
+    """What a table's cells hold by the names of the fields that are not text: a whole number, or JSON."""
+    kinds = {}
+    for field in msgspec.inspect.type_info(line).fields:  # type: ignore[attr-defined]
+        info = field.type.type if isinstance(field.type, msgspec.inspect.Metadata) else field.type
+        if isinstance(info, msgspec.inspect.ListType | msgspec.inspect.StructType):
+            kinds[field.encode_name] = "json"
+        elif isinstance(info, msgspec.inspect.IntType) or 0 in getattr(info, "values", ()):
+            kinds[field.encode_name] = "integer"
+    return kinds
 
 
 def encode(line: msgspec.Struct) -> bytes:

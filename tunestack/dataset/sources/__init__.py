@@ -32,12 +32,14 @@ def open_source(
     *,
     root: Path | None = None,
     columns: Mapping[str, str] | None = None,
+    kinds: Mapping[str, str] | None = None,
     storage: Client | None = None,
 ) -> Source:
     """The source at a path (relative to ``root``) or an address `gs://bucket/object#generation`.
 
     ``columns`` maps each column to its type (see dataset.yaml): by it the cells of a table become JSON values;
-    without it all are text. ``storage`` is the client for objects; None: one is made where it is needed.
+    without it all are text but for those that ``kinds`` gives such types. ``storage`` is the client for objects;
+    None: one is made where it is needed.
     Raises OSError where a file cannot be read, TunestackError where an object cannot; what is wrong with what
     can be read, a generation that is gone among it, is told by the source's `blocks`.
     """
@@ -62,7 +64,7 @@ def open_source(
         case kind:
             from tunestack.dataset.sources.table import Table
 
-            return Table(content, "," if kind == "csv" else "\t", columns)
+            return Table(content, "," if kind == "csv" else "\t", columns, kinds)
 
 
 def open_existing(address: str, *, storage: Client | None = None) -> Source:

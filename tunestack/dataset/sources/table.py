@@ -31,13 +31,21 @@ _string = json.encoder.encode_basestring
 
 
 class Table(Sequential):
-    """Rows under a header. ``columns``: types by name, or None where every cell is text."""
+    """Rows under a header.
+
+    ``columns``: the columns there must be, with their types; None: any, and their cells are text but for those of the
+    columns that ``kinds`` names.
+    """
 
     def __init__(
-        self, content: Content, delimiter: Literal[",", "\t"] = ",", columns: Mapping[str, str] | None = None
+        self,
+        content: Content,
+        delimiter: Literal[",", "\t"] = ",",
+        columns: Mapping[str, str] | None = None,
+        kinds: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(content)
-        self.delimiter, self.columns = delimiter, columns
+        self.delimiter, self.columns, self._kinds = delimiter, columns, kinds or {}
         self._cursor: _Cursor | None = None
 
     @property
@@ -70,7 +78,9 @@ class Table(Sequential):
             )
         names = header.cells
         yield from _check_header(header, self.columns)
-        types = [None if self.columns is None else self.columns.get(name, "") for name in names]
+        types = [
+            self._kinds.get(name) if self.columns is None else self.columns.get(name, "") for name in names
+        ]
         keys = [_string(name) for name in names]
         for row in rows:
             if row.fault is not None:
@@ -250,7 +260,7 @@ def _value(cell: str, kind: str | None) -> str:
         return cell
     if kind == "boolean" and cell.lower() in {"true", "false"}:
         return cell.lower()  # spreadsheets write TRUE
-    if kind in {"list[string]", "messages"}:
+    if kind in {"list[string]", "messages", "json"}:
         try:
             msgspec.json.decode(cell)
         except (ValueError, RecursionError):
