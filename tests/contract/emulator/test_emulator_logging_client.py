@@ -202,3 +202,21 @@ def test_log_buckets_are_there_made_and_marked_for_removal(api, project):
     assert buckets.get(name=made["name"]).execute()["lifecycleState"] == "ACTIVE"
     with pytest.raises(Exception, match="cannot be deleted"):
         buckets.delete(name=f"{parent}/buckets/_Default").execute()
+
+
+def test_what_a_trainer_prints_is_found_by_its_job(emulator):
+    name = emulator.submit(emulator.bucket(), train_steps=6)
+    assert emulator.wait(name)["state"].endswith("SUCCEEDED")
+    client = google_logging.Client(
+        project="p1",
+        credentials=AnonymousCredentials(),
+        client_options={"api_endpoint": emulator.url},
+        _use_grpc=False,
+    )
+    wanted = f'resource.type="ml_job" AND resource.labels.job_id="{name.rpartition("/")[2]}"'
+    steps = list(client.list_entries(filter_=f"{wanted} AND jsonPayload.step=6"))
+    assert steps
+    assert dict(steps[0].resource.labels)["task_name"] == "workerpool0-0"
+    assert steps[0].log_name == "projects/p1/logs/workerpool0-0"
+    said = client.list_entries(filter_=f'{wanted} AND resource.labels.task_name="service"')
+    assert [entry.payload["message"] for entry in said] == ["Job completed successfully."]

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 import psutil
 
-from tunestack.emulator.jobs import wrapper
+from tunestack.emulator.jobs import log_lines, wrapper
 from tunestack.emulator.jobs.run import Run
 from tunestack.emulator.jobs.states import TaskFailed
 
@@ -201,16 +201,21 @@ async def train(
         return int(run.note(starts=run.notes["starts"] + 1)["starts"])
 
     def progressed(progress: Json) -> None:
+        log_lines.forward(run, run.folder)
         on_progress(progress)
         run.script_step(int(progress.get("step", 0)))
 
     run.training = training
     try:
         manifest = await training.run(spec, progressed, starts)
-    except Exception:
+    except Exception as error:
         await training.end()
+        log_lines.forward(run, run.folder)
+        log_lines.say(run, str(error) or type(error).__name__, "ERROR")
         raise
     run.training = None
+    log_lines.forward(run, run.folder)
+    log_lines.say(run, "Job completed successfully.")
     return training.output, {**manifest, "spec": spec}
 
 
