@@ -126,7 +126,7 @@ class Application:
         handler = (PARTS if match.kind == "part" else HANDLERS).get(method.id)
         if handler is None:
             raise ApiError("UNIMPLEMENTED", f"{method.id} is not implemented by the tunestack emulator")
-        uploading = match.kind in ("upload", "part")
+        unread = match.kind in ("upload", "part") or method.takes_any_body
         query, masks = self._apart(match, incoming.query)
         call = Call(
             state=self.state,
@@ -134,7 +134,7 @@ class Application:
             incoming=incoming,
             path=match.parameters,
             query=typed_query(method.parameters or {}, query, strict=method.service not in _LENIENT),
-            body={} if uploading else self._body(match, await incoming.body(), masks),
+            body={} if unread else self._body(match, await incoming.body(), masks),
             kind=match.kind,
             principal=principal,
         )

@@ -41,6 +41,11 @@ class Method:
     def version(self) -> str:
         return self.document.partition(".")[2]
 
+    @property
+    def takes_any_body(self) -> bool:
+        """Whether the body may be anything: it goes to a model as it is, and its schema is of a wrapping alone."""
+        return self.id.endswith((".rawPredict", ".streamRawPredict"))
+
 
 @dataclass(frozen=True)
 class Match:

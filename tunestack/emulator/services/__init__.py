@@ -49,9 +49,11 @@ SERVICES = (
     "vertex_pipeline_jobs",
     "vertex_prediction",
     "vertex_publishers",
+    "vertex_raw_prediction",
     "vertex_tensorboard_runs",
     "vertex_tensorboards",
     "vertex_time_series",
+    "vertex_tokens",
     "vertex_tuning_jobs",
 )
 
