@@ -1,4 +1,4 @@
-"""Write down what pulumi-gcp declares of the resource types that the stand-in serves.
+"""Write down what pulumi-gcp declares of the resource types and functions that the stand-in serves.
 
 The source is the installed Python package, which Pulumi generates from the provider's schema: names on the wire,
 kinds, nesting, what is required, what is output only, what is secret. What it does not tell (which change makes a
@@ -16,11 +16,12 @@ import inspect
 import json
 import re
 import typing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pulumi import Archive, Asset
-from pulumi._types import input_type_py_to_pulumi_names, input_type_types
+from pulumi._types import input_type_py_to_pulumi_names, input_type_types, output_type_types
 
 TARGET = Path(__file__).parent.parent / "tunestack" / "emulator" / "gcp_provider" / "declarations.json"
 #: The types, by the package's module.
@@ -43,10 +44,40 @@ CLASSES = {
     "vertex": "AiDataset AiEndpoint AiEndpointIamBinding AiEndpointIamMember AiEndpointIamPolicy AiMetadataStore "
     "AiTensorboard AiTensorboardExperiment AiTensorboardRun",
 }
+#: The functions (data sources), by the module's file.
+FUNCTIONS = {
+    "artifactregistry": "get_repository",
+    "bigquery": "get_dataset get_table",
+    "cloudquota": "get_s_quota_info get_s_quota_infos",
+    "kms": "get_kms_crypto_key get_kms_key_ring",
+    "organizations": "get_client_config get_iam_policy get_project",
+    "pubsub": "get_subscription get_topic",
+    "serviceaccount": "get_account",
+    "storage": "get_bucket get_bucket_object get_bucket_object_content get_project_service_account",
+}
 _KINDS = {str: "text", bool: "boolean", int: "integer", float: "number"}
 
 
-def declarations() -> dict[str, Any]:
+def functions() -> dict[str, Any]:
+    """By function token: the shape of the answer."""
+    found: dict[str, Any] = {}
+    for module, names in FUNCTIONS.items():
+        for name in names.split():
+            home = importlib.import_module(f"pulumi_gcp.{module}.{name}")
+            source = inspect.getsource(home)
+            token = re.search(r"runtime\.invoke\('(gcp:[^']+)'", source)
+            result = re.search(r"typ=(\w+)\)", source)
+            if token is None or result is None:
+                raise LookupError(f"{module}.{name} names no function token")
+            found[token[1]] = _answer(getattr(home, result[1]))
+    return found
+
+
+def _answer(cls: type) -> dict[str, Any]:
+    return {wire: _shape(annotation, _answer) for wire, annotation in sorted(output_type_types(cls).items())}
+
+
+def resources() -> dict[str, Any]:
     """By type token: ``inputs`` and ``outputs`` as :func:`_shape` says, and the names that are always secret."""
     found: dict[str, Any] = {}
     for module, names in CLASSES.items():
@@ -81,25 +112,25 @@ def _fields(cls: type) -> dict[str, Any]:
     }
 
 
-def _shape(annotation: Any) -> Any:
+def _shape(annotation: Any, fields: Callable[[type], dict[str, Any]] = _fields) -> Any:
     """A word for a scalar, ``map``, or the shape itself: an object of shapes, a list with the shape of its items."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Union:
         if {Asset, Archive} & set(arguments):
             return "asset"
-        return _shape(arguments[0])
+        return _shape(arguments[0], fields)
     if origin in (collections.abc.Sequence, list):
-        return [_shape(arguments[0])]
+        return [_shape(arguments[0], fields)]
     if origin in (collections.abc.Mapping, dict):
         return "map"
     if annotation in _KINDS:
         return _KINDS[annotation]
-    return _fields(annotation)
+    return fields(annotation)
 
 
 def text() -> str:
     """The file's content: one property a line at most, so that a change of the package is seen in the diff."""
-    return json.dumps(declarations(), indent=1, sort_keys=True) + "\n"
+    return json.dumps({"functions": functions(), "resources": resources()}, indent=1, sort_keys=True) + "\n"
 
 
 if __name__ == "__main__":

@@ -175,6 +175,11 @@ class Engine:
         old.outputs = response.properties
         return await self.diff(name, old.inputs)
 
+    async def invoke(self, token: str, **arguments: Any) -> dict[str, Any]:
+        request = provider_pb2.InvokeRequest(tok=token, args=values.write(arguments))
+        response = await self.stub.Invoke(request)
+        return values.read(getattr(response, "return")).values
+
     async def import_(self, type_: str, name: str, identity: str) -> Resource | None:
         urn = f"urn:pulumi:test::tests::{type_}::{name}"
         response = await self.stub.Read(provider_pb2.ReadRequest(id=identity, urn=urn, name=name, type=type_))

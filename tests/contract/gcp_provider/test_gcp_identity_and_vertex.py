@@ -200,7 +200,7 @@ async def test_a_tensorboard_is_made_by_an_operation_and_named_by_the_server(eng
     assert await engine.up(TENSORBOARD, "imported", **{**changed, "region": "us-central1"}) == "same"
 
 
-async def test_an_endpoint_is_named_by_the_program_and_its_edited_traffic_is_found(engine, google):
+async def test_an_endpoint_is_named_by_the_program_and_what_is_edited_is_found(engine, google):
     inputs = {"name": "4711", "location": "us-central1", "displayName": "served", "labels": {"a": "b"}}
     with pytest.raises(Exception, match="name: must be a number of 1 to 10 digits"):
         await engine.up(ENDPOINT, "endpoint", **{**inputs, "name": "my-endpoint"})
@@ -215,6 +215,32 @@ async def test_an_endpoint_is_named_by_the_program_and_its_edited_traffic_is_fou
     assert await engine.refresh("endpoint") == {}
     await engine.delete("endpoint")
     assert (await google.get(address)).status_code == 404
+
+
+async def test_traffic_that_someone_else_moves_is_found_and_given_back(engine, google, project):
+    inputs = {"name": "4714", "location": "europe-west4", "displayName": "served"}
+    await engine.up(ENDPOINT, "endpoint", **inputs)
+    place, endpoint = f"/v1/projects/{project}/locations/europe-west4", engine.state["endpoint"].id
+    for number, name in enumerate(("one", "two")):
+        model = {"displayName": name, "containerSpec": {"imageUri": "gcr.io/p/serving"}}
+        uploaded = await google.post(f"{place}/models:upload", json={"model": model})
+        deployed = {
+            "id": str(number + 1),
+            "model": uploaded.json()["response"]["model"],
+            "dedicatedResources": {"machineSpec": {"machineType": "n1-standard-4"}, "minReplicaCount": 1},
+        }
+        answer = await google.post(f"/v1/{endpoint}:deployModel", json={"deployedModel": deployed})
+        assert answer.is_success, answer.text
+    inputs["trafficSplit"] = json.dumps({"1": 80, "2": 20})
+    assert await engine.up(ENDPOINT, "endpoint", **inputs) == "update"
+    assert await engine.up(ENDPOINT, "endpoint", **inputs) == "same"
+    assert await engine.refresh("endpoint") == {}
+    moved = {"trafficSplit": {"1": 0, "2": 100}}
+    await google.patch(f"/v1/{endpoint}", params={"updateMask": "trafficSplit"}, json=moved)
+    assert await engine.refresh("endpoint") == {"trafficSplit": "update"}
+    assert json.loads(engine.state["endpoint"]["trafficSplit"])["2"] == 100
+    assert await engine.up(ENDPOINT, "endpoint", **inputs) == "update"
+    assert (await google.get(f"/v1/{endpoint}")).json()["trafficSplit"] == {"1": 80, "2": 20}
 
 
 async def test_every_request_carries_the_providers_token_and_stays_on_loopback(engine, google):

@@ -64,12 +64,12 @@ pulumi.export("board", board.name)
 class Stack:
     """The program's folder, its configuration and its state, in the layout that both engines share."""
 
-    def __init__(self, folder: Path, settings: dict[str, str]) -> None:
+    def __init__(self, folder: Path, settings: dict[str, str], program: str = PROGRAM) -> None:
         self.folder = folder
         (folder / "state").mkdir()
         runtime = "{name: python, options: {toolchain: pip, virtualenv: " + sys.prefix + "}}"
         (folder / "Pulumi.yaml").write_text(f"name: standin\nruntime: {runtime}\n")
-        (folder / "__main__.py").write_text(PROGRAM)
+        (folder / "__main__.py").write_text(program)
         (folder / "rows.jsonl").write_text('{"input_text": "a", "output_text": "b"}\n')
         install(folder / "home", Path(sys.executable))
         self.configure(settings)
@@ -103,8 +103,8 @@ class Stack:
 class PulumiCli(Stack):
     """The CLI over a file backend of its own."""
 
-    def __init__(self, folder: Path, settings: dict[str, str]) -> None:
-        super().__init__(folder, settings)
+    def __init__(self, folder: Path, settings: dict[str, str], program: str = PROGRAM) -> None:
+        super().__init__(folder, settings, program)
         self.environment = {
             **os.environ,
             "PULUMI_HOME": str(folder / "home"),
@@ -142,6 +142,10 @@ class PulumiCli(Stack):
 
     def expect_no_drift(self) -> None:
         self.run("refresh", "--preview-only", "--expect-no-changes")
+
+    def drift(self) -> dict[str, list[str]]:
+        self.refresh()
+        return self.preview()
 
     def destroy(self) -> None:
         self.run("destroy", "--yes", "--skip-preview")
@@ -189,6 +193,10 @@ class EmbeddedEngine(Stack):
 
     def expect_no_drift(self) -> None:
         self.run("refresh", preview_only=True, expect_no_changes=True)
+
+    def drift(self) -> dict[str, list[str]]:
+        self.refresh()
+        return self.preview()
 
     def destroy(self) -> None:
         self.run("destroy")
@@ -250,3 +258,83 @@ def test_a_stack_lives_its_life(engine_of, tmp_path, emulator, project):
         stack.destroy()
         assert google.get(f"/storage/v1/b/{bucket}").status_code == 404
         assert google.get(f"/v1/{board}").status_code == 404
+
+
+#: What someone does behind the program's back, by resource, and the properties that a refresh then shows.
+ENVIRONMENT = (Path(__file__).parent / "program" / "__main__.py").read_text()
+PLACE = "projects/{project}/locations/europe-west4"
+QUOTA = "CustomModelTrainingA10080GBGPUsPerProjectPerRegion"
+DRIFT: dict[str, tuple[str, str, Any, list[str]]] = {
+    "rows": (
+        "POST",
+        "/upload/storage/v1/b/{bucket}/o?uploadType=media&name=rows.jsonl",
+        {"overwritten": True},
+        ["detectMd5hash"],
+    ),
+    "data": ("PATCH", "/storage/v1/b/{bucket}", {"labels": {"team": "someone"}}, ["labels.team"]),
+    "reads": (
+        "POST",
+        "/v1/projects/{project}:setIamPolicy",
+        {"policy": {"bindings": [{"role": "roles/aiplatform.viewer", "members": ["user:ada@example.org"]}]}},
+        ["members[1]"],
+    ),
+    "gpus": (
+        "PATCH",
+        "/v1/projects/{project}/locations/global/quotaPreferences/gpus"
+        "?ignoreSafetyChecks=QUOTA_DECREASE_PERCENTAGE_TOO_HIGH&updateMask=quotaConfig",
+        {"quotaConfig": {"preferredValue": "2"}},
+        ["quotaConfig.preferredValue"],
+    ),
+    "served": (
+        "PATCH",
+        f"/v1/{PLACE}/endpoints/4711?updateMask=displayName",
+        {"displayName": "someone's"},
+        ["displayName"],
+    ),
+    "cmek": (
+        "PATCH",
+        f"/v1/{PLACE}/keyRings/tuning/cryptoKeys/models?updateMask=labels",
+        {"labels": {"team": "someone"}},
+        ["labels.team"],
+    ),
+    "version": (
+        "PATCH",
+        f"/v1/{PLACE}/keyRings/tuning/cryptoKeys/models/cryptoKeyVersions/2?updateMask=state",
+        {"state": "DISABLED"},
+        ["state"],
+    ),
+    "kept": (
+        "PATCH",
+        f"/v2/{PLACE}/buckets/audit?updateMask=retentionDays",
+        {"retentionDays": 1},
+        ["retentionDays"],
+    ),
+    "runner": (
+        "POST",
+        "/v1/projects/{project}/serviceAccounts/tuning-runner@{project}.iam.gserviceaccount.com:disable",
+        {},
+        ["disabled"],
+    ),
+}
+
+
+@pytest.mark.parametrize("engine_of", ENGINES)
+def test_drift_of_a_whole_environment_is_shown_by_property(engine_of, tmp_path, emulator, project):
+    stack = engine_of(tmp_path, {"endpoint": emulator, "project": project}, ENVIRONMENT)
+    made = stack.up()
+    assert made == {"create": 40}
+    assert stack.up() == {"same": 40}
+    stack.expect_no_drift()
+    resources = stack.resources()
+    known = {"project": project, "bucket": resources["data"]["name"]}
+    with httpx.Client(base_url=emulator, trust_env=False) as google:
+        for verb, path, body, _ in DRIFT.values():
+            answer = google.request(verb, path.format(**known), json=body)
+            assert answer.is_success, answer.text
+    found = stack.drift()
+    assert {name: found.get(name) for name in DRIFT} == {name: each[3] for name, each in DRIFT.items()}
+    # All bindings of the policy were replaced: what else they held is gone, and nothing more has drifted.
+    assert found.keys() - DRIFT.keys() == {"tunes"}
+    stack.up()
+    stack.expect_no_drift()
+    stack.destroy()

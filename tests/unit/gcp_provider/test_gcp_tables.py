@@ -16,6 +16,7 @@ from tunestack.emulator.gcp_provider import mapping
 from tunestack.emulator.gcp_provider.check import check
 from tunestack.emulator.gcp_provider.declared import TableError, declarations, declared
 from tunestack.emulator.gcp_provider.difference import changes
+from tunestack.emulator.gcp_provider.functions import FUNCTIONS
 from tunestack.emulator.gcp_provider.resources import TYPES
 from tunestack.emulator.gcp_provider.schema import Property, ResourceType, expand, parse, variables_of
 
@@ -39,8 +40,9 @@ def test_the_declarations_are_those_of_the_installed_package():
     assert tool.TARGET.read_text() == tool.text()
 
 
-def test_every_declared_type_has_its_table():
-    assert set(declarations()) == set(TYPES)
+def test_every_declared_type_has_its_table_and_every_function_its_answer():
+    assert set(declarations()["resources"]) == set(TYPES)
+    assert set(declarations()["functions"]) == set(FUNCTIONS)
 
 
 def test_a_table_that_speaks_of_a_property_that_is_not_there_is_refused():

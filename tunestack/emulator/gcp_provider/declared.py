@@ -26,7 +26,7 @@ class TableError(ValueError):
 
 @functools.cache
 def declarations() -> Mapping[str, Any]:
-    """By type token: ``inputs``, ``outputs`` and ``secret`` (tools/gcp_declarations.py)."""
+    """``resources`` by type token: ``inputs``, ``outputs``, ``secret``; ``functions`` by token: the answer's shape."""
     return cast(Mapping[str, Any], json.loads(Path(__file__).with_name("declarations.json").read_text()))
 
 
@@ -55,7 +55,7 @@ def declared(
     ``Property``. ``int64``, ``unordered``, ``volatile``, ``kept`` as there.
     Raises TableError for a path that the type does not have.
     """
-    said = declarations()[token]
+    said = declarations()["resources"][token]
     labelled = "effectiveLabels" in said["outputs"]
     changes: dict[str, dict[str, Any]] = {}
 
