@@ -6,7 +6,7 @@ import re
 from bisect import insort
 from collections import defaultdict
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -57,15 +57,29 @@ class Match:
 
 
 @dataclass
+class Route:
+    """Which addresses are a method's. The expression is compiled when an address with its ``prefix`` comes: of two
+    thousand, a process meets a few."""
+
+    rank: int
+    prefix: str
+    expression: str
+    method: Method
+    kind: str
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        return re.compile(self.expression)
+
+
+@dataclass
 class Documents:
     """Every document read, with its routes indexed."""
 
     methods: dict[str, list[Method]] = field(default_factory=lambda: defaultdict(list))
     schemas: dict[str, dict[str, Json]] = field(default_factory=dict)
     revisions: dict[str, str] = field(default_factory=dict)
-    _routes: dict[tuple[str, int], list[tuple[int, re.Pattern[str], Method, str]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
+    _routes: dict[tuple[str, int], list[Route]] = field(default_factory=lambda: defaultdict(list))
 
     def match(self, verb: str, raw_path: str) -> Match | None:
         """The method of a request, from its undecoded path: an object's name is one segment, ``%2F`` and all.
@@ -77,16 +91,13 @@ class Documents:
         if path.startswith("ui/"):
             path = "v1beta1/" + path[3:]
         slashes = path.count("/")
-        for _, pattern, method, kind in (
-            *self._routes.get((verb, slashes), ()),
-            *self._routes.get((verb, _ANY), ()),
-        ):
-            found = pattern.fullmatch(path)
+        for route in (*self._routes.get((verb, slashes), ()), *self._routes.get((verb, _ANY), ())):
+            found = path.startswith(route.prefix) and route.pattern.fullmatch(path)
             if found:
                 return Match(
-                    method,
+                    route.method,
                     {name.rstrip("_"): unquote(value) for name, value in found.groupdict().items()},
-                    kind,
+                    route.kind,
                 )
         return None
 
@@ -115,14 +126,15 @@ class Documents:
                 self._route(method.download, method, "download")
 
     def _route(self, template: str, method: Method, kind: str) -> None:
-        pattern, segments = _pattern(template, method.parameters or {})
+        expression, segments = _expression(template, method.parameters or {})
         # `…/endpoints/1:predict` also looks like an endpoint called `1:predict`: verbs are tried first. And
         # Logging has `projects.sinks.get` beside a `sinks.get` of any parent: what is served is tried first.
         rank = 2 * (re.search(r":\w+$", template) is None) + (method.parameters is None)
-        insort(self._routes[method.verb, segments], (rank, pattern, method, kind), key=lambda route: route[0])
+        route = Route(rank, template.partition("{")[0], expression, method, kind)
+        insort(self._routes[method.verb, segments], route, key=lambda route: route.rank)
 
 
-def _pattern(template: str, parameters: Json) -> tuple[re.Pattern[str], int]:
+def _expression(template: str, parameters: Json) -> tuple[str, int]:
     """The regular expression of a path template and the number of slashes in what it matches (`_ANY`: varies)."""
     expression = ""
     shape = ""
@@ -139,7 +151,7 @@ def _pattern(template: str, parameters: Json) -> tuple[re.Pattern[str], int]:
         # A group's name may not be a keyword-like duplicate; parameters of one template are distinct.
         expression += f"(?P<{re.sub(r'[^A-Za-z0-9]', '_', name)}>{inner})"
         shape += inner.replace("[^/]+", "x")
-    return re.compile(expression), _ANY if ".*" in shape else shape.count("/")
+    return expression, _ANY if ".*" in shape else shape.count("/")
 
 
 @cache
