@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import uuid
 
 import pytest
@@ -71,8 +73,28 @@ def test_a_budget_that_google_forbids_is_refused_with_every_problem(budgets):
                 notifications_rule=budgets_v1.NotificationsRule(pubsub_topic="projects/p1/topics/budget"),
             ),
         )
-    for words in ("at most 60", "specified_amount and last_period", "'p1' is not of the form", "must be 1.0"):
+    for words in (
+        "at most 60",
+        "specified_amount and last_period",
+        "'p1' is not of the form",
+        "must be 1.0",
+        "does not exist",
+    ):
         assert words in refused.value.message
+
+
+def test_a_budgets_topic_is_told_what_was_spent(emulator, budgets):
+    topic = f"projects/p1/topics/budget-{uuid.uuid4().hex[:8]}"
+    subscription = topic.replace("topics", "subscriptions")
+    emulator.call("PUT", f"/v1/{topic}", {})
+    emulator.call("PUT", f"/v1/{subscription}", {"topic": topic})
+    rule = budgets_v1.NotificationsRule(pubsub_topic=topic, schema_version="1.0")
+    made = budgets.create_budget(parent=ACCOUNT, budget=budget(50, notifications_rule=rule))
+    (received,) = emulator.call("POST", f"/v1/{subscription}:pull", {"maxMessages": 5})["receivedMessages"]
+    message = received["message"]
+    assert message["attributes"]["budgetId"] == made.name.rpartition("/")[2]
+    told = json.loads(base64.b64decode(message["data"]))
+    assert (told["costAmount"], told["budgetAmount"], told["currencyCode"]) == (0.0, 50, "USD")
 
 
 def test_a_project_is_paid_for_by_the_account_that_it_was_linked_to(emulator):

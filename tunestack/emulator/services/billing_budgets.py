@@ -1,13 +1,21 @@
-"""Cloud Billing budgets (billingbudgets.v1). Any billing account is there, as any project is."""
+"""Cloud Billing budgets (billingbudgets.v1). Any billing account is there, as any project is.
+
+Nothing costs anything here: a budget's topic is told of a cost of 0 when the budget is made and when it is changed
+(Google tells it several times a day), and no threshold is ever passed.
+"""
 
 from __future__ import annotations
 
+import base64
 import re
 import uuid
 from typing import Any
 
+import orjson
+
 from tunestack.emulator.call import Call, implements
 from tunestack.emulator.errors import invalid
+from tunestack.emulator.services.pubsub_state import publish_to
 from tunestack.emulator.services.resources import (
     create_row,
     delete_row,
@@ -16,7 +24,8 @@ from tunestack.emulator.services.resources import (
     named_row,
     patched_row,
 )
-from tunestack.emulator.state import Projects
+from tunestack.emulator.services.times import written
+from tunestack.emulator.state import State
 
 Json = dict[str, Any]
 
@@ -29,8 +38,8 @@ _CHANNELS_AT_MOST = 5
 
 @implements(f"{_BUDGETS}.create")
 def create(call: Call) -> Json:
-    call.body = _completed(call.body, call.state.projects)
-    return create_row(call, BUDGETS, f"{call.path['parent']}/{BUDGETS}/{uuid.uuid4()}")
+    call.body = _completed(call.body, call.state)
+    return _told(call, create_row(call, BUDGETS, f"{call.path['parent']}/{BUDGETS}/{uuid.uuid4()}"))
 
 
 @implements(f"{_BUDGETS}.get")
@@ -45,7 +54,7 @@ def list_budgets(call: Call) -> Json:
 
 @implements(f"{_BUDGETS}.patch")
 def patch(call: Call) -> Json:
-    return keep_row(call, _completed(patched_row(call, whole=True), call.state.projects))
+    return _told(call, keep_row(call, _completed(patched_row(call, whole=True), call.state)))
 
 
 @implements(f"{_BUDGETS}.delete")
@@ -53,7 +62,34 @@ def delete(call: Call) -> Json:
     return delete_row(call)
 
 
-def _completed(budget: Json, projects: Projects) -> Json:
+def _told(call: Call, budget: Json) -> Json:
+    """Tell the budget's topic what was spent
+    (cloud.google.com/billing/docs/how-to/budgets-programmatic-notifications#notification-format).
+    """
+    topic = budget.get("notificationsRule", {}).get("pubsubTopic")
+    if not topic:
+        return budget
+    state = call.state
+    _, account, _, identifier = budget["name"].split("/")
+    specified = budget["amount"].get("specifiedAmount")
+    month = state.clock().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    message = {
+        "budgetDisplayName": budget.get("displayName", ""),
+        "costAmount": 0.0,
+        "costIntervalStart": written(month),
+        "budgetAmount": int(specified.get("units", 0)) + specified.get("nanos", 0) / 1e9
+        if specified
+        else 0.0,
+        "budgetAmountType": "SPECIFIED_AMOUNT" if specified else "LAST_MONTH_COST",
+        "currencyCode": CURRENCY,
+    }
+    attributes = {"billingAccountId": account, "budgetId": identifier, "schemaVersion": "1.0"}
+    data = base64.b64encode(orjson.dumps(message)).decode()
+    publish_to(state, state.projects.canonical(topic), [{"data": data, "attributes": attributes}])
+    return budget
+
+
+def _completed(budget: Json, state: State) -> Json:
     """The budget with Google's defaults and projects by number. Raises 400 with all that its prose forbids.
 
     Prose and defaults: cloud.google.com/billing/docs/reference/budget/rest/v1/billingAccounts.budgets
@@ -94,10 +130,13 @@ def _completed(budget: Json, projects: Projects) -> Json:
         )
     if notifications.get("pubsubTopic") and notifications.get("schemaVersion") != "1.0":
         problems.append(("budget.notifications_rule.schema_version", "It must be 1.0 with a pubsub_topic."))
+    topic = notifications.get("pubsubTopic")
+    if topic and state.rows.find(state.projects.canonical(topic)) is None:
+        problems.append(("budget.notifications_rule.pubsub_topic", f"The topic {topic} does not exist."))
     if problems:
         raise invalid("\n".join(text for _, text in problems), problems)
     if "projects" in chosen:
-        chosen["projects"] = [projects.canonical(name) for name in chosen["projects"]]
+        chosen["projects"] = [state.projects.canonical(name) for name in chosen["projects"]]
     if "customPeriod" not in chosen:
         chosen.setdefault("calendarPeriod", "MONTH")
     chosen.setdefault("creditTypesTreatment", "INCLUDE_ALL_CREDITS")
