@@ -12,6 +12,7 @@ BENCHES = {
     "up": "warm `tunestack up` of the whole local stack, and an `up` that changes nothing",
     "trainer_speed": "our trainer against TRL's own loop: seconds a step, largest difference of losses",
     "provider_scale": "many jobs in flight in one provider, a large preview, the embedded engine with 200 resources",
+    "storage_emulator": "requests a second of a storage script against gcp-storage-emulator's",
     "quality": "both jobs over three seeds against base, TF-IDF and shuffled labels",
     "dataset_speed": "the dataset check against a bare orjson loop and Together's check",
     "dataset_memory": "memory of a check from 0.2 to 10 GB",
