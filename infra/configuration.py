@@ -21,6 +21,7 @@ def read_stack(root: Path) -> StackSpec:
         ("jobs", config.get_object),
         ("labels", config.get_object),
         ("retry_failed", config.get_object),
+        ("enforce_iam", config.get_bool),
         ("keep_models", config.get_bool),
         ("keep_data", config.get_bool),
     ):

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tunestack.cli.choices import NONE, Choices
-from tunestack.cli.emulator import ensure_running, local_environment
+from tunestack.cli.emulator import ensure_running, guarded_environment
 from tunestack.cli.project import LOCAL_PASSPHRASE, Project
 from tunestack.cli.pulumi_cli import Digest, Imported, PulumiCli, find_cli
 from tunestack.spec.errors import Problem, TunestackError
@@ -80,6 +80,9 @@ def open_engine(project: Project, choice: str, *, start_emulator: bool = False) 
         )
     environment = dict(os.environ)
     if local:
+        from tunestack.emulator import egress
+
+        egress.install()
         environment |= ensure_running(project) if start_emulator else _environment(project)
     if choice == "cli" or (choice == "auto" and (find_cli() or not local)):
         return PulumiCli(project, environment)
@@ -89,7 +92,7 @@ def open_engine(project: Project, choice: str, *, start_emulator: bool = False) 
 def _environment(project: Project) -> dict[str, str]:
     from tunestack.cli.emulator import emulator_options
 
-    return local_environment(project, emulator_options(project))
+    return guarded_environment(project, emulator_options(project))
 
 
 class EmbeddedEngine:

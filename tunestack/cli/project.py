@@ -107,6 +107,16 @@ class Project:
             )
         return urlsplit(self.endpoint).port or 0
 
+    @property
+    def project_id(self) -> str:
+        """The Google Cloud project of the stack."""
+        return str(self.configuration().get("tunestack:project", "tunestack-local"))
+
+    @property
+    def enforce_iam(self) -> bool:
+        """Whether the stack's emulator asks IAM policies before each call."""
+        return self.configuration().get("tunestack:enforce_iam") is not False
+
     def pulumi_environment(self) -> dict[str, str]:
         """Return what makes the Pulumi CLI, or the embedded engine, work on a local stack."""
         return {

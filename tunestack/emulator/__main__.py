@@ -8,15 +8,23 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 
+from tunestack.emulator import egress
 from tunestack.emulator.options import EmulatorOptions
 from tunestack.emulator.process import check, lock
 from tunestack.spec.errors import TunestackError
 
 
-def serve(options: EmulatorOptions) -> None:
-    """Serve in the foreground until a signal. Raises `TunestackError` as `process.check` does."""
+def serve(
+    options: EmulatorOptions, on_ready: Callable[[EmulatorOptions], None] = lambda options: None
+) -> None:
+    """Serve in the foreground until a signal; ``on_ready`` is told the options with the real port.
+
+    Raises `TunestackError` as `process.check` does.
+    """
+    egress.install()
     options = options.resolved()
     check(options)
     handle = lock(options.data)
@@ -26,6 +34,7 @@ def serve(options: EmulatorOptions) -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", options.port))
     options = replace(options, port=listener.getsockname()[1])
+    on_ready(options)
     try:
         asyncio.run(_serve(options, listener))
     finally:
@@ -36,6 +45,7 @@ async def _serve(options: EmulatorOptions, listener: socket.socket) -> None:
     import uvicorn
 
     from tunestack.emulator.application import starlette_application
+    from tunestack.emulator.egress.door import behind_a_door
     from tunestack.emulator.environment import write_credentials
     from tunestack.emulator.state import State
 
@@ -43,7 +53,7 @@ async def _serve(options: EmulatorOptions, listener: socket.socket) -> None:
     state = State(options)
     server = uvicorn.Server(
         uvicorn.Config(
-            starlette_application(state),
+            behind_a_door(starlette_application(state), state),
             http="h11",
             ws="none",
             lifespan="on",

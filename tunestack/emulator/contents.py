@@ -13,6 +13,9 @@ from pathlib import Path
 
 import google_crc32c
 
+UPLOAD_PIECE = 256 * 1024
+"""Bytes; of an unfinished upload Google keeps whole multiples (performing-resumable-uploads)."""
+
 
 @dataclass(frozen=True)
 class Content:
@@ -69,6 +72,9 @@ class Contents:
         self._sessions.mkdir(exist_ok=True)
         for leftover in self._aside.iterdir():
             leftover.unlink()
+        for part in self._sessions.iterdir():
+            # A kill in the middle of a part leaves what had arrived: no client was told of more than whole pieces.
+            os.truncate(part, part.stat().st_size // UPLOAD_PIECE * UPLOAD_PIECE)
 
     def path(self, digest: str) -> Path:
         return self.folder / digest[:2] / digest

@@ -55,7 +55,8 @@ def environment(options: EmulatorOptions, account: str | None = None) -> dict[st
         "GOOGLE_OAUTH_ACCESS_TOKEN": token_of(account) if account else LOCAL_TOKEN,
         "GOOGLE_PROJECT": options.project,
         "GOOGLE_VERTEX_BASE_URL": base,
-        "STORAGE_EMULATOR_HOST": base,
+        # Another account's calls must carry its token, and to an emulator Google's storage clients send none.
+        **({"API_ENDPOINT_OVERRIDE": base} if account else {"STORAGE_EMULATOR_HOST": base}),
         "TUNESTACK_EMULATOR": base,
         **{f"GOOGLE_{name}_CUSTOM_ENDPOINT": f"{base}/{path}" for name, path in _CUSTOM_ENDPOINTS.items()},
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import fnmatch
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tunestack.emulator.egress import guard_environment
 from tunestack.emulator.options import EmulatorOptions
 from tunestack.spec.errors import Problem, TunestackError
 
@@ -61,6 +63,7 @@ def start(options: EmulatorOptions) -> RunningEmulator:
             stdout=output,
             stderr=output,
             start_new_session=True,
+            env={**os.environ, **guard_environment(options)},
         )
     deadline = time.monotonic() + _READY_SECONDS
     while time.monotonic() < deadline:
@@ -133,6 +136,72 @@ def health(port: int, timeout: float = 2.0) -> Json | None:
     except (OSError, ValueError, urllib.error.URLError):
         return None
     return body if isinstance(body, dict) and body.get("service") == "tunestack-emulator" else None
+
+
+def ask(url: str, verb: str, path: str, body: Json | None = None) -> Json:
+    """What an emulator answers at ``/_local/…``. Raises `TunestackError` with its words where it refuses."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{url}{path}", data, method=verb)  # noqa: S310 - loopback
+    try:
+        with opener.open(request, timeout=30) as answer:
+            reply = json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        words = json.loads(error.read())["error"]["message"]
+        raise TunestackError(Problem("emulator-refused", words, f"{verb} {path}"), exit_status=2) from None
+    return dict(reply)
+
+
+def reset(data: Path) -> EmulatorOptions | None:
+    """Remove everything that an emulator's data folder holds. The options of the one that ran there and was stopped.
+
+    Raises `TunestackError` for a folder that is no emulator's.
+    """
+    data = data.absolute()
+    running = status(data)
+    stop(data)
+    if not data.exists():
+        return None
+    strange = sorted(path.name for path in data.iterdir() if not _ours(path.name))
+    if strange or not (data / "lock").exists():
+        raise TunestackError(
+            Problem(
+                "not-an-emulators-folder",
+                "this folder is not an emulator's, or holds more than that: nothing was removed",
+                str(data),
+                have=", ".join(strange[:5]) or "no emulator's files",
+                fix="give --data the folder that the emulator was started with",
+            )
+        )
+    handle = lock(data)
+    try:
+        for path in data.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name != "lock":
+                path.unlink()
+    finally:
+        os.close(handle)
+    return running.options if running else None
+
+
+# Everything that the emulator and its services leave in the folder.
+_OURS = (
+    "bigquery",
+    "credentials*.json",
+    "emulator.*",
+    "jobs",
+    "lock",
+    "models",
+    "objects",
+    "predict-worker.log",
+    "state.db*",
+    ".probe-*",
+)
+
+
+def _ours(name: str) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in _OURS)
 
 
 def check(options: EmulatorOptions) -> None:

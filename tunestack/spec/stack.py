@@ -39,6 +39,7 @@ class StackSpec(BaseModel):
     endpoint: str | None = Field(None, description="http://127.0.0.1:PORT of the emulator; absent: Google.")
     labels: dict[str, str] = Field(default_factory=dict)
     retry_failed: tuple[str, ...] = Field((), description="Jobs that may be submitted again after a red end.")
+    enforce_iam: bool = Field(True, description="Whether the emulator asks IAM policies before each call.")
     keep_models: bool = Field(True, description="Keep tuned models when their job is destroyed.")
     keep_data: bool = Field(True, description="Refuse to destroy buckets that still hold objects.")
 
