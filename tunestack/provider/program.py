@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pulumi
 from pulumi import Input, Output, ResourceOptions
 
-from tunestack.provider.declaring import OutputOf, wire
+from tunestack.provider.declaring import Declared, OutputOf, wire
 from tunestack.provider.program_models import Deployment, ModelVersion
 from tunestack.provider.program_quota import Grant
 
@@ -25,12 +25,6 @@ __all__ = [
 
 FailurePolicy = Literal["PIPELINE_FAILURE_POLICY_FAIL_SLOW", "PIPELINE_FAILURE_POLICY_FAIL_FAST"]
 RetryCause = Literal["stockout", "preemption", "internal", "deadline"]
-
-
-_JOB_OUTPUTS = (
-    "specHash", "name", "state", "model", "endpoint", "error", "createTime", "startTime", "endTime",
-    "durationSeconds", "adopted",
-)  # fmt: skip
 
 
 class Provider(pulumi.ProviderResource):
@@ -60,7 +54,7 @@ class Provider(pulumi.ProviderResource):
         super().__init__("tunestack", name, wire(inputs), opts)
 
 
-class PipelineJob(pulumi.CustomResource):
+class PipelineJob(Declared):
     """A run of a tuning pipeline, waited for; adopted instead of submitted where one with the same identity exists.
 
     ``identity``: everything that decides the result, as strings; absent, it is derived from template, location and
@@ -136,11 +130,10 @@ class PipelineJob(pulumi.CustomResource):
             "retry_failed": retry_failed,
             "deletion_policy": deletion_policy,
         }
-        computed = (*_JOB_OUTPUTS, "tuning")
-        super().__init__("tunestack:vertex:PipelineJob", resource_name, wire(inputs, computed), opts)
+        super().__init__("tunestack:vertex:PipelineJob", resource_name, inputs, opts)
 
 
-class TuningJob(pulumi.CustomResource):
+class TuningJob(Declared):
     """Managed tuning of a model, waited for; adopted instead of submitted where one with the same identity exists.
 
     Values inside a spec have Google's own names: ``supervised_tuning_spec={"trainingDatasetUri": …}``. Exactly one
@@ -225,11 +218,10 @@ class TuningJob(pulumi.CustomResource):
             "retry_failed": retry_failed,
             "deletion_policy": deletion_policy,
         }
-        computed = (*_JOB_OUTPUTS, "experiment", "checkpoints", "tuningDataStats")
-        super().__init__("tunestack:vertex:TuningJob", resource_name, wire(inputs, computed), opts)
+        super().__init__("tunestack:vertex:TuningJob", resource_name, inputs, opts)
 
 
-class CustomJob(pulumi.CustomResource):
+class CustomJob(Declared):
     """A trainer of one's own on chosen accelerators, waited for; adopted where one with the same identity exists.
 
     Values inside ``job_spec`` have Google's own names: ``{"workerPoolSpecs": […]}``. ``identity`` as for
@@ -287,11 +279,10 @@ class CustomJob(pulumi.CustomResource):
             "retry_failed": retry_failed,
             "deletion_policy": deletion_policy,
         }
-        computed = (*_JOB_OUTPUTS, "modelDirectory", "webAccessUris")
-        super().__init__("tunestack:vertex:CustomJob", resource_name, wire(inputs, computed), opts)
+        super().__init__("tunestack:vertex:CustomJob", resource_name, inputs, opts)
 
 
-class Evaluation(pulumi.CustomResource):
+class Evaluation(Declared):
     """A tuned model judged against its base on held-out rows; a gate that fails turns the update red.
 
     ``held_out``: mappings of ``name``, ``uri``, ``digest``. ``gate``: mappings of ``set``, ``metric`` and one of
@@ -332,5 +323,4 @@ class Evaluation(pulumi.CustomResource):
             "max_output_tokens": max_output_tokens,
             "report_directory": report_directory,
         }
-        computed = ("verdict", "scores", "gateResults", "samples", "reportUri")
-        super().__init__("tunestack:vertex:Evaluation", resource_name, wire(inputs, computed), opts)
+        super().__init__("tunestack:vertex:Evaluation", resource_name, inputs, opts)

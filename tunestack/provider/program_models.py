@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import pulumi
 from pulumi import Input, ResourceOptions
 
-from tunestack.provider.declaring import OutputOf, wire
+from tunestack.provider.declaring import Declared, OutputOf
 
 
-class ModelVersion(pulumi.CustomResource):
+class ModelVersion(Declared):
     """A version of a tuned model under its aliases, copied to where it is needed: promoted, never trained again.
 
     ``source_model``: ``projects/P/locations/L/models/M@V``; where ``project`` and ``location`` are others, it is copied
@@ -65,14 +64,10 @@ class ModelVersion(pulumi.CustomResource):
             "deletion_policy": deletion_policy,
             "project": project,
         }
-        computed = (
-            "name", "model", "versionId", "source", "copied", "adopted", "createTime", "versionAliases",
-            "defaultVersion", "state", "operation",
-        )  # fmt: skip
-        super().__init__("tunestack:vertex:ModelVersion", resource_name, wire(inputs, computed), opts)
+        super().__init__("tunestack:vertex:ModelVersion", resource_name, inputs, opts)
 
 
-class Deployment(pulumi.CustomResource):
+class Deployment(Declared):
     """A version of a tuned model on an endpoint; the next version serves before this one is taken off.
 
     Exactly one of ``dedicated_resources``, ``automatic_resources`` (values inside have Google's own names) and
@@ -126,7 +121,4 @@ class Deployment(pulumi.CustomResource):
             "encryption_spec": encryption_spec,
             "project": project,
         }
-        computed = (
-            "endpointName", "deployedModelId", "retiring", "endpointCreated", "trafficSplit", "state", "operation",
-        )  # fmt: skip
-        super().__init__("tunestack:vertex:Deployment", resource_name, wire(inputs, computed), opts)
+        super().__init__("tunestack:vertex:Deployment", resource_name, inputs, opts)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import pulumi
 from pulumi import Input, ResourceOptions
 
-from tunestack.provider.declaring import OutputOf, wire
+from tunestack.provider.declaring import Declared, OutputOf
 
 
-class Grant(pulumi.CustomResource):
+class Grant(Declared):
     """A quota that must be granted, in the way of everything that needs it: ``depends_on=[grant]``.
 
     Named by ``quota_id`` or ``metric``; ``dimensions`` such as ``{"region": "us-central1"}``. What is missing turns the
@@ -49,5 +48,4 @@ class Grant(pulumi.CustomResource):
             "justification": justification,
             "project": project,
         }
-        computed = ("granted", "preference", "reconciling", "stateDetail")
-        super().__init__("tunestack:quota:Grant", resource_name, wire(inputs, computed), opts)
+        super().__init__("tunestack:quota:Grant", resource_name, inputs, opts)
