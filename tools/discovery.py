@@ -60,7 +60,12 @@ _VERTEX = (
 )
 # What prose calls required and a request may give once for all: WriteLogEntriesRequest's log_name and resource.
 _GIVEN_ELSEWHERE = {
-    # Google's own client creates an experiment without runs.
+    # "Required. Output only.": the server's.
+    ("aiplatform.v1", "GoogleCloudAiplatformV1DatasetVersion"): ("metadata",),
+    ("aiplatform.v1beta1", "GoogleCloudAiplatformV1beta1DatasetVersion"): ("metadata",),
+    # Google's own client creates a dataset of texts without metadata, and an experiment without runs.
+    ("aiplatform.v1", "GoogleCloudAiplatformV1Dataset"): ("metadata",),
+    ("aiplatform.v1beta1", "GoogleCloudAiplatformV1beta1Dataset"): ("metadata",),
     ("aiplatform.v1beta1", "GoogleCloudAiplatformV1beta1EvaluationExperiment"): ("evaluationRuns",),
     # Nor does it name a candidate for the golden response.
     ("aiplatform.v1", "GoogleCloudAiplatformV1CandidateResponse"): ("candidate",),

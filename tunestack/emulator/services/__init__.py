@@ -35,6 +35,8 @@ SERVICES = (
     "storage_uploads",
     "vertex_batch_prediction_jobs",
     "vertex_custom_jobs",
+    "vertex_data_items",
+    "vertex_datasets",
     "vertex_endpoint_policies",
     "vertex_endpoints",
     "vertex_evaluation",
