@@ -31,6 +31,7 @@ SERVICES = (
     "service_usage",
     "service_usage_quotas",
     "storage_buckets",
+    "storage_notifications",
     "storage_objects",
     "storage_uploads",
     "vertex_batch_prediction_jobs",

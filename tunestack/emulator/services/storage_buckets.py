@@ -126,6 +126,7 @@ def delete(call: Call) -> Reply:
     if state.database.one("SELECT 1 FROM object WHERE bucket = ? LIMIT 1", name):
         raise ApiError("ABORTED", _NOT_EMPTY, reason="conflict")
     state.rows.delete(bucket_name(name))
+    state.rows.delete_below(bucket_name(name), besides="")
     state.policies.delete(bucket_name(name))
     return Reply(None, 204)
 

@@ -26,6 +26,7 @@ from tunestack.emulator.services.storage import (
     object_etag,
     shown_object,
 )
+from tunestack.emulator.services.storage_notifications import announce
 from tunestack.emulator.state import State
 
 Json = dict[str, Any]
@@ -105,6 +106,8 @@ def store(
             content.digest,
             orjson.dumps(body),
         )
+        overwrote = {"overwroteGeneration": live["generation"]} if live else {}
+        announce(state, "OBJECT_FINALIZE", body, **overwrote)
     return body
 
 
@@ -264,6 +267,7 @@ def _changed(call: Call, before: Json, after: Json) -> Json:
         before["name"],
         int(before["generation"]),
     )
+    announce(call.state, "OBJECT_METADATA_UPDATE", after)
     return shown_object(call, after)
 
 
@@ -281,6 +285,7 @@ def _retire(state: State, bucket: Json, body: Json) -> None:
         body["name"],
         int(body["generation"]),
     )
+    announce(state, "OBJECT_ARCHIVE", body)
 
 
 def _remove(state: State, body: Json) -> None:
@@ -292,6 +297,7 @@ def _remove(state: State, body: Json) -> None:
         body["name"],
         int(body["generation"]),
     )
+    announce(state, "OBJECT_DELETE", body)
 
 
 def _copied(call: Call) -> Json:
