@@ -32,15 +32,14 @@ CLASSES = {
     "cloudquota": "SQuotaPreference",
     "kms": "CryptoKey CryptoKeyIAMBinding CryptoKeyIAMMember CryptoKeyIAMPolicy CryptoKeyVersion KeyRing "
     "KeyRingIAMBinding KeyRingIAMMember KeyRingIAMPolicy",
-    "logging": "LogView Metric ProjectBucketConfig ProjectExclusion ProjectSink",
+    "logging": "Metric ProjectBucketConfig ProjectExclusion ProjectSink",
     "monitoring": "AlertPolicy Dashboard MetricDescriptor NotificationChannel",
     "projects": "IAMAuditConfig IAMBinding IAMCustomRole IAMMember IAMPolicy Service ServiceIdentity",
-    "pubsub": "Schema Subscription SubscriptionIAMBinding SubscriptionIAMMember SubscriptionIAMPolicy Topic "
+    "pubsub": "Subscription SubscriptionIAMBinding SubscriptionIAMMember SubscriptionIAMPolicy Topic "
     "TopicIAMBinding TopicIAMMember TopicIAMPolicy",
     "serviceaccount": "Account IAMBinding IAMMember IAMPolicy Key",
     "serviceusage": "ConsumerQuotaOverride",
-    "storage": "Bucket BucketIAMBinding BucketIAMMember BucketIAMPolicy BucketObject HmacKey ManagedFolder "
-    "Notification",
+    "storage": "Bucket BucketIAMBinding BucketIAMMember BucketIAMPolicy BucketObject Notification",
     "vertex": "AiDataset AiEndpoint AiEndpointIamBinding AiEndpointIamMember AiEndpointIamPolicy AiMetadataStore "
     "AiTensorboard AiTensorboardExperiment AiTensorboardRun",
 }

@@ -17,7 +17,6 @@ Inputs = dict[str, Any]
 
 READER = "user:reader@example.org"
 WRITER = "user:writer@example.org"
-AVRO = '{"type": "record", "name": "Job", "fields": [{"name": "%s", "type": "string"}]}'
 DASHBOARD = (
     '{"displayName": "%s", "gridLayout": {"columns": "2", "widgets": [{"text": {"content": "hello"}}]}}'
 )
@@ -69,10 +68,6 @@ NEEDS: dict[str, tuple[str, Inputs]] = {
         {"tensorboard": "{board.short}", "location": "europe-west4", "tensorboardExperimentId": "tuning"},
     ),
     "dataset": ("gcp:bigquery/dataset:Dataset", {"datasetId": "billing", "location": "EU"}),
-    "log_bucket": (
-        "gcp:logging/projectBucketConfig:ProjectBucketConfig",
-        {"project": "{project}", "location": "europe-west4", "bucketId": "audit"},
-    ),
     "board": ("gcp:vertex/aiTensorboard:AiTensorboard", {"displayName": "curves", "region": "europe-west4"}),
 }
 
@@ -512,35 +507,6 @@ CASES = [
         at="/storage/v1/b/{id}",
     ),
     Case(
-        "gcp:storage/managedFolder:ManagedFolder",
-        {"bucket": "{bucket.name}", "name": "datasets/"},
-        replace={"name": "models/"},
-        replaced=("name",),
-        drift=("DELETE", "/storage/v1/b/{bucket.name}/managedFolders/datasets%2F", None),
-        found=None,
-        needs=("bucket",),
-    ),
-    Case(
-        "gcp:storage/hmacKey:HmacKey",
-        {"serviceAccountEmail": "runner-one@{project}.iam.gserviceaccount.com"},
-        update={"state": "INACTIVE"},
-        updated={"state": "update"},
-        drift=("PUT", "/storage/v1/{id}", {"state": "ACTIVE"}),
-        found={"state": "update"},
-        needs=("account",),
-    ),
-    Case(
-        "gcp:pubsub/schema:Schema",
-        {"name": "job", "type": "AVRO", "definition": AVRO % "state"},
-        update={"definition": AVRO % "outcome"},
-        updated={"definition": "update"},
-        replace={"name": "model"},
-        replaced=("name",),
-        drift=("DELETE", "/v1/{id}", None),
-        found=None,
-        at="/v1/{id}",
-    ),
-    Case(
         "gcp:serviceusage/consumerQuotaOverride:ConsumerQuotaOverride",
         {
             "service": "aiplatform.googleapis.com",
@@ -655,18 +621,6 @@ CASES = [
         replaced=("bucketId",),
         drift=("PATCH", "/v2/{id}?updateMask=retentionDays", {"retentionDays": 1}),
         found={"retentionDays": "update"},
-    ),
-    Case(
-        "gcp:logging/logView:LogView",
-        {"name": "team", "bucket": "{log_bucket.id}", "filter": 'SOURCE("projects/p")'},
-        update={"description": "for the team"},
-        updated={"description": "add"},
-        replace={"name": "all"},
-        replaced=("name",),
-        drift=("PATCH", "/v2/{id}?updateMask=description", {"description": "someone's"}),
-        found={"description": "update"},
-        needs=("log_bucket",),
-        at="/v2/{id}",
     ),
     Case(
         "gcp:logging/projectExclusion:ProjectExclusion",

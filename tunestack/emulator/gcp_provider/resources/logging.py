@@ -8,7 +8,7 @@ from tunestack.emulator.gcp_provider.lifecycle import Lifecycle, State
 from tunestack.emulator.gcp_provider.mapping import Json
 from tunestack.emulator.gcp_provider.resources.names import last_part
 from tunestack.emulator.gcp_provider.rest import GoogleError
-from tunestack.emulator.gcp_provider.schema import Autoname, Call, ResourceType, expand, parse
+from tunestack.emulator.gcp_provider.schema import Autoname, Call, ResourceType, expand
 from tunestack.emulator.gcp_provider.values import Value
 
 
@@ -122,39 +122,6 @@ PROJECT_BUCKET_CONFIG = ResourceType(
     ),
 )
 
-
-class LogViewLifecycle(Lifecycle):
-    """Parent and location may be part of the bucket's name."""
-
-    def variables(self, values: State) -> dict[str, Value]:
-        variables = super().variables(values)
-        inside = parse("{+parent}/locations/{location}/buckets/{bucket}", str(variables.get("bucket", "")))
-        variables = {**variables, **(inside or {})}
-        if variables.get("parent") is None and variables.get("project"):
-            variables["parent"] = f"projects/{variables['project']}"
-        return {**variables, **({"name": last_part(variables["name"])} if variables.get("name") else {})}
-
-
-_VIEWS = "{+parent}/locations/{location}/buckets/{bucket}/views"
-LOG_VIEW = ResourceType(
-    name="gcp:logging/logView:LogView",
-    service="logging",
-    id=_VIEWS + "/{name}",
-    autoname=Autoname(),
-    create=Call("POST", _VIEWS + "?viewId={name}"),
-    read=Call("GET", _VIEWS + "/{name}"),
-    update=Call("PATCH", _VIEWS + "/{name}"),
-    delete=Call("DELETE", _VIEWS + "/{name}"),
-    lifecycle=LogViewLifecycle,
-    properties=declared(
-        "gcp:logging/logView:LogView",
-        address="bucket name location parent",
-        replaces="bucket name location parent",
-        server="location parent",
-        also={"bucket": {"canonical": last_part}, "name": {"canonical": last_part}},
-    ),
-)
-
 _EXCLUSIONS = "projects/{project}/exclusions"
 PROJECT_EXCLUSION = ResourceType(
     name="gcp:logging/projectExclusion:ProjectExclusion",
@@ -167,4 +134,4 @@ PROJECT_EXCLUSION = ResourceType(
     delete=Call("DELETE", _EXCLUSIONS + "/{name}"),
     properties=declared("gcp:logging/projectExclusion:ProjectExclusion", replaces="name"),
 )
-TYPES = (PROJECT_SINK, METRIC, PROJECT_BUCKET_CONFIG, LOG_VIEW, PROJECT_EXCLUSION)
+TYPES = (PROJECT_SINK, METRIC, PROJECT_BUCKET_CONFIG, PROJECT_EXCLUSION)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tunestack.emulator.gcp_provider.declared import declared
-from tunestack.emulator.gcp_provider.difference import Change
 from tunestack.emulator.gcp_provider.lifecycle import Lifecycle, State
 from tunestack.emulator.gcp_provider.mapping import Json
 from tunestack.emulator.gcp_provider.policy import PolicyHolder, policy_types
@@ -103,36 +102,6 @@ SUBSCRIPTION = ResourceType(
 )
 
 
-class SchemaLifecycle(PubSubLifecycle):
-    """A schema is changed by committing a revision."""
-
-    def update_body(self, difference: list[Change], state: State, inputs: State) -> Json:
-        return {"schema": self.creation_body(inputs)} if difference else {}
-
-
-_SCHEMA = "projects/{project}/schemas/{name}"
-SCHEMA = ResourceType(
-    name="gcp:pubsub/schema:Schema",
-    service="pubsub",
-    id=_SCHEMA,
-    imports=("{project}/{name}", "{name}"),
-    autoname=Autoname(),
-    create=Call("POST", "projects/{project}/schemas?schemaId={name}"),
-    read=Call("GET", _SCHEMA),
-    update=Call("POST", _SCHEMA + ":commit"),
-    delete=Call("DELETE", _SCHEMA),
-    patch="whole",
-    lifecycle=SchemaLifecycle,
-    properties=declared(
-        "gcp:pubsub/schema:Schema",
-        address="name",
-        replaces="name",
-        volatile="revisionId",
-        default={"type": "TYPE_UNSPECIFIED"},
-    ),
-)
-
-
 def _holder(noun: str) -> PolicyHolder:
     name = "projects/{project}/" + noun + "s/{" + noun + "}"
     return PolicyHolder(
@@ -149,7 +118,6 @@ def _holder(noun: str) -> PolicyHolder:
 TYPES = (
     TOPIC,
     SUBSCRIPTION,
-    SCHEMA,
     *policy_types(_holder("topic")),
     *policy_types(_holder("subscription")),
 )
