@@ -103,7 +103,7 @@ def test_providers_are_called_as_pulumi_calls_them(played: dict[str, Any], stage
     if (phase, stage) == ("preview", "destroy"):
         # Nothing is asked of a provider before the destroy itself, so none is loaded to be configured.
         expected = []
-    assert outcome.exit_code == 0
+    assert outcome.exit_code == 0, outcome.diagnostics
     assert by_resource(made) == by_resource(expected)
 
 

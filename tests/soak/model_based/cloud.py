@@ -38,6 +38,8 @@ class Job:
     spec_hash: str
     state: str
     model: str = ""
+    created: str = ""
+    code: int | None = None
 
     @property
     def live(self) -> bool:
@@ -228,4 +230,6 @@ def job_of(row: Json) -> Job:
     name = row["name"]
     hash_ = row.get("labels", {}).get(SPEC_HASH_LABEL, "")
     kind, state = name.split("/")[4], short_state(row["state"])
-    return Job(name, kind, hash_, state, VIEWS[kind](row).model if state == "SUCCEEDED" else "")
+    view = VIEWS[kind](row)
+    model = view.model if state == "SUCCEEDED" else ""
+    return Job(name, kind, hash_, state, model, view.created, view.error_code)

@@ -12,7 +12,7 @@ from tunestack.engine.state import Resource, verify
 from tunestack.provider.deployment import OWNER_LABEL
 from tunestack.provider.job_submission import spec_hash_of_placeholder
 from tunestack.vertex.job_state import Outcome as End
-from tunestack.vertex.job_state import state_rule
+from tunestack.vertex.job_state import retry_allowed, state_rule
 
 if TYPE_CHECKING:
     from model_based.world import World
@@ -38,9 +38,11 @@ def check_state(world: World) -> None:
 
 def check_deeds(world: World, run: Run) -> None:
     """What was submitted and cancelled, each looked at in the moment when it was done."""
+    if run.operation in ("preview", "refresh") and world.cloud.deeds:
+        world.broken(f"{run.operation} changed something: {world.cloud.deeds}")
     declared = {item.spec_hash for item in run.program if item.is_job}
     wanted = {item.spec_hash for item in touched(run) if item.is_job}
-    retried = {item.spec_hash for item in run.program if item.retry_failed}
+    retries = [(item.spec_hash, item.retry_failed) for item in run.program if item.retry_failed]
     may_cancel = {item.spec_hash for item in run.program if item.on_cancel == "cancel"}
     submitted = Counter(deed.job.spec_hash for deed in world.cloud.deeds if deed.verb == "submit")
     for hash_, count in submitted.items():
@@ -56,8 +58,14 @@ def check_deeds(world: World, run: Run) -> None:
             if job.spec_hash not in wanted:
                 world.broken(f"{job} was submitted though it is not declared, or not a target")
             for other in deed.others:
-                if not (is_red(other) and job.spec_hash in retried):
+                if not is_red(other):
                     world.broken(f"{job} was submitted though there is {other}")
+            newest = max(deed.others, key=lambda other: (other.created, other.name), default=None)
+            if newest is not None and not any(
+                hash_ == job.spec_hash and retry_allowed(newest.state, newest.code, asked)
+                for hash_, asked in retries
+            ):
+                world.broken(f"{job} was submitted though nobody asked to retry {newest}")
     for hash_, count in world.cloud.submissions(world.project).items():
         if count > 1 + world.asked[hash_]:
             world.broken(f"{hash_} was submitted {count} times; asked for: {1 + world.asked[hash_]}")
@@ -103,7 +111,7 @@ def check_exit(world: World, run: Run, status: int, disturbed: bool) -> None:
 def stays_red(world: World, items: Program) -> bool:
     """Whether a job's own run ended red and it was not asked to retry, though another resource of its spec was."""
     red = {job.name for job in world.cloud.jobs(world.project) if is_red(job)}
-    unasked = {item.name for item in items if item.is_job and not item.retry_failed}
+    unasked = {item.name for item in items if item.is_job and item.retry_failed is not True}
     held = [item for item in world.held(*JOBS) if not item.get("delete") and name_of(item) in unasked]
     return any((item.get("outputs") or {}).get("name") in red for item in held)
 

@@ -38,7 +38,7 @@ class Declared:
     seed: int = 0
     label: str = "a"
     force_new: str | None = None
-    retry_failed: bool = False
+    retry_failed: bool | tuple[str, ...] = False
     after: tuple[str, ...] = ()
     of: str | None = None
     wait: bool = True
@@ -76,7 +76,9 @@ class Declared:
             "identity": self.identity,
             "label": self.label,
             "force_new": self.force_new,
-            "retry_failed": self.retry_failed,
+            "retry_failed": list(self.retry_failed)
+            if isinstance(self.retry_failed, tuple)
+            else self.retry_failed,
             "after": list(self.after),
             "of": self.of,
             "amount": self.seed + 1,

@@ -55,11 +55,14 @@ _METHODS = {
         for verb in ("create", "patch", "get", "list")
     ),
 }
+_OPERATIONS = ("up", "up", "up", "up", "refresh", "preview")
 _NAMES = ("a", "b", "c", "d")
 _ENDS = (
     Outcome("FAILED", "data"),
     Outcome("FAILED", "stockout"),
     Outcome("FAILED", "internal", 0.02),
+    Outcome("EXPIRED"),
+    Outcome("PARTIALLY_SUCCEEDED"),
     Outcome("CANCELLED"),
     Outcome("CANCELLED", None, 0.03),
     Outcome("SUCCEEDED", None, 0.03),
@@ -93,6 +96,7 @@ def programs(draw: st.DrawFn, kinds: Sequence[str]) -> Program:
     return program
 
 
+_RETRIES = (True, True, ("stockout",), ("internal", "preemption"))
 _EDITS = (
     *("nothing", "seed", "remove", "rename", "add", "label", "force_new", "retry_failed"),
     *("seed", "remove", "retry_failed", "add", "wait", "on_cancel", "deletion_policy", "deadline"),
@@ -128,7 +132,7 @@ def edited(draw: st.DrawFn, program: Program, kinds: Sequence[str]) -> Program:
     if item.is_job:
         change |= {
             "force_new": {"force_new": "again" if item.force_new is None else None},
-            "retry_failed": {"retry_failed": not item.retry_failed},
+            "retry_failed": {"retry_failed": False if item.retry_failed else draw(st.sampled_from(_RETRIES))},
             "on_cancel": {"on_cancel": "cancel" if item.on_cancel == "detach" else "detach"},
             "deletion_policy": {
                 "deletion_policy": "DELETE" if item.deletion_policy == "ABANDON" else "ABANDON"
@@ -198,9 +202,7 @@ def scenarios(draw: st.DrawFn, kinds: Sequence[str] = KINDS) -> Scenario:
             continue
         hurt = tuple(faults(draw, kinds) for _ in range(draw(st.sampled_from((0, 0, 1, 2)))))
         struck = strikes(draw) if draw(st.integers(0, 2)) else ()
-        operation = (
-            "up" if not number or awaited else draw(st.sampled_from(("up", "up", "up", "up", "refresh")))
-        )
+        operation = "up" if not number or awaited else draw(st.sampled_from(_OPERATIONS))
         targets = ()
         if operation == "up" and not awaited and draw(st.integers(0, 7)) == 0:
             targets = tuple(item.name for item in program if draw(st.booleans()))

@@ -214,7 +214,10 @@ class World:
             "strikes": strikes,
             "rounds": FEW_ROUNDS if self.cli is None else secrets.ROUNDS,
         }
+        before = self.document()
         status = self.server.run(request)
+        if run.operation == "preview" and self.document() != before:
+            self.broken("a preview changed the state")
         left = [
             (role, pid) for role, pid in processes_of(self.folder)[seen:] if not gone_within(pid, LONGEST_RUN)
         ]
