@@ -134,13 +134,21 @@ class Application:
             incoming=incoming,
             path=match.parameters,
             query=typed_query(method.parameters or {}, query, strict=method.service not in _LENIENT),
-            body={} if unread else self._body(match, await incoming.body(), masks),
+            body={},
             kind=match.kind,
             principal=principal,
         )
+        problem: ApiError | None = None
+        if not unread:
+            try:
+                call.body = self._body(match, await incoming.body(), masks)
+            except ApiError as error:
+                problem = error
         # The address of an upload that was begun is its own authorisation, as at Google.
         if match.kind != "part":
             self.state.access.require(call)
+        if problem:  # said only to who may call
+            raise problem
         customer_keys.check(call)
         if inspect.iscoroutinefunction(handler):
             answer = await handler(call)

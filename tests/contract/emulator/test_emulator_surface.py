@@ -24,10 +24,10 @@ def service(emulator, name, version):
 
 
 def test_a_method_that_google_has_and_the_emulator_lacks_answers_501_with_its_id(emulator):
-    answer = emulator.http.post(f"{PARENT}/metadataStores", json={})
+    answer = emulator.http.post(f"{PARENT}/featurestores", json={})
     assert answer.status_code == 501
     assert answer.json()["error"]["status"] == "UNIMPLEMENTED"
-    assert "aiplatform.projects.locations.metadataStores.create" in answer.json()["error"]["message"]
+    assert "aiplatform.projects.locations.featurestores.create" in answer.json()["error"]["message"]
     assert emulator.http.get("/storage/v1/b/x/notificationConfigs").status_code == 501
 
 
