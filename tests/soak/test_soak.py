@@ -23,9 +23,8 @@ from model_based.strategies import scenarios
 from model_based.world import Broken, ForkServer, World, brief
 
 SEED = int(os.environ.get("SOAK_SEED") or 0)
-SCENARIOS = int(
-    os.environ.get("SOAK_RUNS") or 20
-)  # of five runs each: half a minute where two cores share them
+# Of five runs each: with nothing else running half a minute on two cores.
+SCENARIOS = int(os.environ.get("SOAK_RUNS") or 14)
 HALVES = 2  # tests that share them: one for each core
 FAILURES_SHOWN = 5
 PROGRESS = 50  # scenarios from one line that tells how many there were to the next
