@@ -110,6 +110,7 @@ def health(state: State) -> Json:
         "project": state.options.project,
         "startedAt": state.started_at,
         "jobs": state.runner.counts(),
+        **({"rpcPort": state.rpc_port} if state.rpc_port else {}),
     }
 
 

@@ -276,9 +276,12 @@ def starlette_application(state: State) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         state.runner.take_up()
         state.bigquery_jobs.take_up()
+        door = _rpc_door(state)
         try:
             yield
         finally:
+            if door is not None:
+                door.stop(None)
             await state.runner.stop()
             await state.bigquery_jobs.stop()
             await state.worker.stop()
@@ -302,6 +305,16 @@ def starlette_application(state: State) -> Starlette:
     app = Starlette(lifespan=lifespan)
     app.add_route("/{path:path}", everything, methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"])
     return app
+
+
+def _rpc_door(state: State) -> Any:
+    """The gRPC server, where one is asked for."""
+    if state.options.rpc_port is None:
+        return None
+    from tunestack.emulator.rpc import open_door
+
+    server, state.rpc_port = open_door(f"http://127.0.0.1:{state.options.port}", state.options.rpc_port)
+    return server
 
 
 def to_response(reply: Reply, fault: Fault | None = None) -> Response:

@@ -20,7 +20,8 @@ class EmulatorOptions:
     work, and a job that has to train fails saying so. ``parallel_jobs`` is the number of jobs that run at once
     (absent: the cores); each gets ``cores // parallel_jobs`` threads. ``check_responses`` holds every answer
     against Google's schema. ``idle_seconds`` is how long the predict worker stays without work. ``enforce_iam``
-    asks policies before each call (docs/emulator.md).
+    asks policies before each call (docs/emulator.md). ``rpc_port`` serves gRPC too (0 takes a free port, absent: not),
+    for the clients that speak nothing else; it needs their libraries.
     """
 
     data: Path = DEFAULT_DATA
@@ -32,6 +33,7 @@ class EmulatorOptions:
     check_responses: bool = True
     idle_seconds: float = 300.0
     enforce_iam: bool = False
+    rpc_port: int | None = None
 
     def resolved(self) -> EmulatorOptions:
         """The same with absolute paths."""

@@ -199,6 +199,7 @@ class State:
         self.faults = Faults()
         self.default_quotas = False  # whether Google's defaults hold where nobody has set a quota
         self.operation_polls = 0  # how often an operation is seen unfinished before it is done
+        self.rpc_port: int | None = None  # where gRPC is served, if it is
         self.published = asyncio.Event()  # a message came in; who waits for one clears it
         self.answered: Counter[str] = Counter()  # predictions by endpoint, which its traffic split goes by
         self.started_at = self.now()

@@ -1,4 +1,7 @@
-"""Cloud Monitoring by google-api-python-client, unchanged: google-cloud-monitoring itself speaks gRPC alone."""
+"""Cloud Monitoring by google-api-python-client, unchanged, over REST.
+
+google-cloud-monitoring speaks gRPC alone: test_emulator_rpc_clients.py.
+"""
 
 from __future__ import annotations
 
