@@ -30,6 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     start = action("start", "start it, or find the one that runs on this data")
     start.add_argument("--port", type=int, help="another port than the stack's (0 takes a free one)")
+    start.add_argument(
+        "--rpc-port",
+        type=int,
+        help="serve gRPC there too (Cloud Monitoring, Logging, Pub/Sub; 0 takes a free port)",
+    )
     start.add_argument("--foreground", action="store_true", help="stay, and end with ^C")
     start.add_argument(
         "--iam",
@@ -103,6 +108,7 @@ def _start(project: Project, data: Path, arguments: argparse.Namespace) -> int:
     options = emulator_options(project, port=arguments.port, data=data)
     given = {
         "enforce_iam": arguments.iam,
+        "rpc_port": arguments.rpc_port,
         "base_model": arguments.base_model and arguments.base_model.resolve(),
         "trainer": arguments.trainer and arguments.trainer.resolve(),
     }

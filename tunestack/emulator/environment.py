@@ -57,6 +57,7 @@ def environment(options: EmulatorOptions, account: str | None = None) -> dict[st
         "GOOGLE_VERTEX_BASE_URL": base,
         # Another account's calls must carry its token, and to an emulator Google's storage clients send none.
         **({"API_ENDPOINT_OVERRIDE": base} if account else {"STORAGE_EMULATOR_HOST": base}),
+        **({"PUBSUB_EMULATOR_HOST": f"127.0.0.1:{options.rpc_port}"} if options.rpc_port else {}),
         "TUNESTACK_EMULATOR": base,
         **{f"GOOGLE_{name}_CUSTOM_ENDPOINT": f"{base}/{path}" for name, path in _CUSTOM_ENDPOINTS.items()},
     }
