@@ -86,6 +86,7 @@ SERVED: dict[str, tuple[str, ...]] = {
     ),
     "bigquery.v2": ("datasets", "jobs", "projects", "tabledata", "tables"),
     "iam.v1": ("projects.roles", "projects.serviceAccounts"),
+    "iamcredentials.v1": ("projects.serviceAccounts",),
     "cloudresourcemanager.v1": ("projects",),
     "cloudresourcemanager.v3": ("projects",),
     "cloudquotas.v1": ("projects",),

@@ -24,6 +24,7 @@ _CUSTOM_ENDPOINTS = {
     "CLOUD_RESOURCE_MANAGER": "v1/",
     "IAM": "",
     "IAM_BETA": "v1/",
+    "IAM_CREDENTIALS": "v1/",
     "KMS": "v1/",
     "LOGGING": "v2/",
     "MONITORING": "",

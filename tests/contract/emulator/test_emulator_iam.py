@@ -10,7 +10,9 @@ import httpx
 import pytest
 from google.api_core.client_options import ClientOptions
 from google.api_core.exceptions import Forbidden
+from google.auth import impersonated_credentials
 from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import RefreshError
 from google.cloud import resourcemanager_v3, storage
 from google.cloud.aiplatform_v1.services.gen_ai_tuning_service import GenAiTuningServiceClient
 from google.oauth2.credentials import Credentials
@@ -333,3 +335,31 @@ def test_a_tuning_job_without_an_account_reads_as_googles_agent(iam):
     )
     own = iam.call("POST", "/v1/projects/p1/locations/us-central1/tuningJobs", body)["name"]
     assert iam.wait(own)["state"] == "JOB_STATE_SUCCEEDED"
+
+
+def test_who_may_create_tokens_may_be_the_account_by_googles_own_impersonation(iam, bucket):
+    account, user = service_account(iam), someone()
+    allow_bucket(bucket, "roles/storage.objectCreator", account)
+
+    def impersonated():
+        return impersonated_credentials.Credentials(
+            Credentials(token_of(user)),
+            account,
+            ["https://www.googleapis.com/auth/devstorage.read_write"],
+            iam_endpoint_override=f"{iam.url}/v1/projects/-/serviceAccounts/{account}:generateAccessToken",
+        )
+
+    def write():
+        client = storage.Client(
+            project=PROJECT, credentials=impersonated(), client_options={"api_endpoint": iam.url}
+        )
+        client.bucket(bucket.name).blob("by-account").upload_from_string("x")
+
+    with pytest.raises(RefreshError, match=r"iam\.serviceAccounts\.getAccessToken"):
+        write()
+    binding = {"role": "roles/iam.serviceAccountTokenCreator", "members": [f"user:{user}"]}
+    name = f"/v1/projects/{PROJECT}/serviceAccounts/{account}:setIamPolicy"
+    iam.call("POST", name, {"policy": {"bindings": [binding]}})
+    write()
+    last = iam.requests("storage.objects.insert")[-1]
+    assert (last["status"], last["principal"]) == (200, account)

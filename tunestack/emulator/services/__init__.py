@@ -22,6 +22,7 @@ SERVICES = (
     "cloud_quotas",
     "cloud_resource_manager",
     "iam",
+    "iam_credentials",
     "iam_roles",
     "iam_service_account_keys",
     "monitoring",
