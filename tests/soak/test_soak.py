@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from model_based.cloud import Cloud
-from model_based.scenario import BUCKET, TUNING, VERSION, Declared, Fault, Run, Scenario, Strike
+from model_based.scenario import BUCKET, TUNING, VERSION, Declared, Fault, Outcome, Run, Scenario, Strike
 from model_based.strategies import scenarios
 from model_based.world import Broken, ForkServer, World, brief
 
@@ -135,6 +135,12 @@ def test_a_run_ends_whose_provider_dies_between_two_calls(stage: Stage) -> None:
 def test_a_create_that_arrives_in_the_next_run_is_no_second_job(stage: Stage, moment: int) -> None:
     program = (Declared("a"),)
     assert stage.play(Scenario((Run(program, late=moment), Run(program)))) == 1
+
+
+def test_a_retry_that_three_resources_ask_for_is_one_submission_a_run(stage: Stage) -> None:
+    job = Declared("a", retry_failed=True)
+    program = (job, replace(job, name="b"), replace(job, name="c"))
+    stage.play(Scenario((Run(program),), outcomes=((job.title, (Outcome("FAILED", "data"),) * 3),)))
 
 
 # -- the other half: away from the first, or one of two workers gets both --
