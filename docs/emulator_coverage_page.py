@@ -22,6 +22,7 @@ NAMES = {
     "cloudquotas": "Cloud Quotas",
     "cloudresourcemanager": "Resource Manager",
     "iam": "IAM",
+    "iamcredentials": "IAM Service Account Credentials",
     "logging": "Cloud Logging",
     "monitoring": "Cloud Monitoring",
     "pubsub": "Pub/Sub",
