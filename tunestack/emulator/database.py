@@ -128,7 +128,19 @@ CREATE TABLE metric_point (
     PRIMARY KEY (series, end_time)
 ) WITHOUT ROWID;
 """
-VERSIONS = (_FIRST, _SUBMISSIONS, _MODEL_VERSIONS, _EDGES_AND_POINTS, _BIGQUERY, _RECORDS)
+_SOFT_DELETED = """
+CREATE TABLE soft_deleted_object (
+    bucket TEXT NOT NULL,
+    name TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    hard_delete TEXT NOT NULL,      -- when it goes for good
+    digest TEXT NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (bucket, name, generation)
+) WITHOUT ROWID;
+CREATE INDEX soft_deleted_object_of_digest ON soft_deleted_object (digest);
+"""
+VERSIONS = (_FIRST, _SUBMISSIONS, _MODEL_VERSIONS, _EDGES_AND_POINTS, _BIGQUERY, _RECORDS, _SOFT_DELETED)
 """What each version added to the one before: a new file runs through all, an older one through the rest."""
 SCHEMA_VERSION = len(VERSIONS)
 _REQUESTS_KEPT = 50_000

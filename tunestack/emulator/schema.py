@@ -91,7 +91,8 @@ class Walk:
         for key, child in value.items():
             name = key if key in properties else camel(key)
             if name not in properties:
-                if not self._known_elsewhere(reference, name):
+                # Google's storage client sends null for a field that its document lacks: nothing is removed.
+                if not (self.partial and child is None) and not self._known_elsewhere(reference, name):
                     at = f" at '{path}'" if path else ""
                     self._fail(
                         f"{path}.{key}".lstrip("."),

@@ -189,7 +189,12 @@ class State:
         self.clock = Clock(self.database, clock)
         self.contents = Contents(options.data / "objects")
         self.contents.sweep(
-            {digest for (digest,) in self.database.execute("SELECT DISTINCT digest FROM object")}
+            {
+                digest
+                for (digest,) in self.database.execute(
+                    "SELECT digest FROM object UNION SELECT digest FROM soft_deleted_object"
+                )
+            }
         )
         self.projects = Projects(self.database)
         self.rows = Rows(self.database)

@@ -13,6 +13,7 @@ import orjson
 
 from tunestack.emulator.call import Call
 from tunestack.emulator.errors import ApiError, not_found
+from tunestack.emulator.services.storage_protection import shown_retention
 from tunestack.emulator.state import State
 
 Json = dict[str, Any]
@@ -98,6 +99,7 @@ def shown_object(call: Call, body: Json) -> Json:
         "selfLink": f"{base}/storage/v1/{path}",
         "mediaLink": f"{base}/download/storage/v1/{path}?generation={body['generation']}&alt=media",
         **body,
+        **shown_retention(get_bucket(call.state, body["bucket"]), body),
         "etag": object_etag(body),
     }
 

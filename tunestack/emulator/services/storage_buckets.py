@@ -14,6 +14,7 @@ from tunestack.emulator.services.customer_keys import storage_key_version
 from tunestack.emulator.services.iam_policy import check_bindings
 from tunestack.emulator.services.paging import page
 from tunestack.emulator.services.storage import BUCKETS, bucket_name, check_preconditions, get_bucket
+from tunestack.emulator.services.storage_protection import check_policy_change, drop_soft_deleted
 
 Json = dict[str, Any]
 
@@ -80,15 +81,18 @@ def insert(call: Call) -> Json:
         "bucketPolicyOnly": {"enabled": uniform},
     }
     _check_key(call, row)
+    if call.query.get("enableObjectRetention"):
+        row["objectRetention"] = {"mode": "Enabled"}
+    row = _times(call, row)
     state.rows.create(BUCKETS, row["projectNumber"], bucket_name(name), row)
-    return _shown(call, row)
+    return shown_bucket(call, row)
 
 
 @implements("storage.buckets.get")
 def get(call: Call) -> Json:
     row = get_bucket(call.state, call.path["bucket"])
     check_preconditions(call.query, None, int(row["metageneration"]))
-    return _shown(call, row)
+    return shown_bucket(call, row)
 
 
 @implements("storage.buckets.list")
@@ -98,7 +102,7 @@ def list_buckets(call: Call) -> Json:
     rows = [row for row in call.state.rows.list(BUCKETS, number) if row["name"].startswith(prefix)]
     rows.sort(key=lambda row: row["name"])
     rows, token = page(rows, call.query.get("maxResults", 1000), call.query.get("pageToken"))
-    body: Json = {"kind": "storage#buckets", "items": [_shown(call, row) for row in rows]}
+    body: Json = {"kind": "storage#buckets", "items": [shown_bucket(call, row) for row in rows]}
     return {**body, "nextPageToken": token} if token else body
 
 
@@ -125,6 +129,8 @@ def delete(call: Call) -> Reply:
     check_preconditions(call.query, None, int(row["metageneration"]))
     if state.database.one("SELECT 1 FROM object WHERE bucket = ? LIMIT 1", name):
         raise ApiError("ABORTED", _NOT_EMPTY, reason="conflict")
+    drop_soft_deleted(state, name)
+    state.rows.delete_below(bucket_name(name), "")
     state.rows.delete(bucket_name(name))
     state.rows.delete_below(bucket_name(name), besides="")
     state.policies.delete(bucket_name(name))
@@ -148,6 +154,16 @@ def set_iam_policy(call: Call) -> Json:
             reason="conditionNotMet",
         )
     bindings = check_bindings(call.body.get("bindings", []))
+    access = get_bucket(call.state, call.path["bucket"])["iamConfiguration"]
+    members = {member for binding in bindings for member in binding["members"]}
+    if access.get("publicAccessPrevention") == "enforced" and members & {"allUsers", "allAuthenticatedUsers"}:
+        raise ApiError(
+            "FAILED_PRECONDITION",
+            "The member bindings allUsers and allAuthenticatedUsers are not allowed since public access prevention is "
+            "enforced.",
+            code=412,
+            reason="conditionNotMet",
+        )
     version = 3 if any("condition" in binding for binding in bindings) else call.body.get("version", 1)
     call.state.policies.put(bucket_name(call.path["bucket"]), {"version": version, "bindings": bindings})
     return _policy(call)
@@ -168,6 +184,15 @@ def service_account(call: Call) -> Json:
     }
 
 
+def _times(call: Call, row: Json) -> Json:
+    """From when on the policies hold that a bucket has now."""
+    changed = dict(row)
+    for field in ("softDeletePolicy", "retentionPolicy"):
+        if row.get(field):
+            changed[field] = {"effectiveTime": call.state.now(), **row[field]}
+    return changed
+
+
 def _writable(body: Json) -> Json:
     return {key: value for key, value in body.items() if key not in _SERVER_OWNED}
 
@@ -176,7 +201,8 @@ def _change(call: Call, change: Any) -> Json:
     state = call.state
     row = get_bucket(state, call.path["bucket"])
     check_preconditions(call.query, None, int(row["metageneration"]))
-    changed = change(row)
+    changed = _times(call, change(row))
+    check_policy_change(row, changed)
     changed["metageneration"] = str(int(row["metageneration"]) + 1)
     changed["updated"] = state.now()
     access = changed.setdefault("iamConfiguration", {"publicAccessPrevention": "inherited"})
@@ -187,10 +213,10 @@ def _change(call: Call, change: Any) -> Json:
     if changed.get("encryption") != row.get("encryption"):
         _check_key(call, changed)
     state.rows.put(bucket_name(row["name"]), changed)
-    return _shown(call, changed)
+    return shown_bucket(call, changed)
 
 
-def _shown(call: Call, row: Json) -> Json:
+def shown_bucket(call: Call, row: Json) -> Json:
     return {
         "kind": "storage#bucket",
         "id": row["name"],

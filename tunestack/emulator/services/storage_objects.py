@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import fnmatch
 import re
 from collections.abc import Iterator
@@ -13,8 +14,8 @@ from typing import Any
 import orjson
 
 from tunestack.emulator.call import Call, FilePart, Reply, implements
-from tunestack.emulator.contents import Content, file_pieces
-from tunestack.emulator.errors import ApiError, invalid
+from tunestack.emulator.contents import Content
+from tunestack.emulator.errors import ApiError, invalid, not_found
 from tunestack.emulator.schema import merge_patch
 from tunestack.emulator.services.customer_keys import check_readable, storage_key_version
 from tunestack.emulator.services.storage import (
@@ -26,12 +27,20 @@ from tunestack.emulator.services.storage import (
     object_etag,
     shown_object,
 )
+from tunestack.emulator.services.storage_lifecycle import due_action
 from tunestack.emulator.services.storage_notifications import announce
+from tunestack.emulator.services.storage_protection import (
+    check_may_go,
+    check_retention_change,
+    keep_soft_deleted,
+    soft_deleted,
+)
+from tunestack.emulator.services.storage_protection import forget_unused as forget_unused
 from tunestack.emulator.state import State
 
 Json = dict[str, Any]
 
-_WRITABLE = {
+WRITABLE = {
     "acl",
     "cacheControl",
     "contentDisposition",
@@ -48,6 +57,7 @@ _WRITABLE = {
 }
 _NEWEST = 2**63 - 1
 _READ_WHOLE = 1 << 20
+_MEBIBYTE = 1 << 20
 
 
 def store(
@@ -74,11 +84,11 @@ def store(
             int(live["metageneration"]) if live else None,
         )
         if live:
-            _retire(state, bucket_row, live)
+            retire_object(state, bucket_row, live)
         now = state.now()
         generation = state.database.next_number("generation", int(state.clock().timestamp() * 1_000_000))
         body = {
-            **{key: value for key, value in metadata.items() if key in _WRITABLE},
+            **{key: value for key, value in metadata.items() if key in WRITABLE},
             "name": name,
             "bucket": bucket,
             "generation": str(generation),
@@ -96,6 +106,8 @@ def store(
             body["md5Hash"] = content.md5
         if key:
             body["kmsKeyName"] = key
+        if bucket_row.get("defaultEventBasedHold"):
+            body.setdefault("eventBasedHold", True)
         if "componentCount" in metadata:
             body["componentCount"] = metadata["componentCount"]
         state.database.execute(
@@ -111,10 +123,9 @@ def store(
     return body
 
 
-def forget_unused(state: State, digest: str) -> None:
-    """Remove a content that no object has (any more)."""
-    if not state.database.one("SELECT 1 FROM object WHERE digest = ? LIMIT 1", digest):
-        state.contents.forget(digest)
+def content_of(state: State, body: Json) -> Content:
+    """The content that an object has."""
+    return Content(digest_of(state, body), int(body["size"]), body.get("md5Hash"), body["crc32c"])
 
 
 def read(state: State, bucket: str, name: str) -> bytes:
@@ -136,7 +147,7 @@ def get(call: Call) -> Json | Reply:
 def list_objects(call: Call) -> Json:
     state, query = call.state, call.query
     bucket = call.path["bucket"]
-    get_bucket(state, bucket)
+    apply_lifecycle(state, get_bucket(state, bucket))
     size = min(query.get("maxResults") or 1000, 1000)
     delimiter = query.get("delimiter")
     items: list[Json] = []
@@ -171,7 +182,7 @@ def list_objects(call: Call) -> Json:
 @implements("storage.objects.patch")
 def patch(call: Call) -> Json:
     body = _asked(call)
-    return _changed(call, body, merge_patch(body, {k: v for k, v in call.body.items() if k in _WRITABLE}))
+    return _changed(call, body, merge_patch(body, {k: v for k, v in call.body.items() if k in WRITABLE}))
 
 
 @implements("storage.objects.update")
@@ -180,9 +191,9 @@ def update(call: Call) -> Json:
     kept = {
         key: value
         for key, value in body.items()
-        if key not in _WRITABLE or key in ("contentType", "storageClass")
+        if key not in WRITABLE or key in ("contentType", "storageClass")
     }
-    return _changed(call, body, merge_patch(kept, {k: v for k, v in call.body.items() if k in _WRITABLE}))
+    return _changed(call, body, merge_patch(kept, {k: v for k, v in call.body.items() if k in WRITABLE}))
 
 
 @implements("storage.objects.delete")
@@ -190,91 +201,89 @@ def delete(call: Call) -> Reply:
     body = _asked(call)
     state = call.state
     if call.query.get("generation") is None:
-        _retire(state, get_bucket(state, body["bucket"]), body)
+        retire_object(state, get_bucket(state, body["bucket"]), body)
     else:
-        _remove(state, body)
+        remove_object(state, body)
     return Reply(None, 204)
-
-
-@implements("storage.objects.copy")
-def copy(call: Call) -> Json:
-    return shown_object(call, _copied(call))
-
-
-@implements("storage.objects.rewrite")
-def rewrite(call: Call) -> Json:
-    body = _copied(call)
-    return {
-        "kind": "storage#rewriteResponse",
-        "done": True,
-        "objectSize": body["size"],
-        "totalBytesRewritten": body["size"],
-        "resource": shown_object(call, body),
-    }
-
-
-@implements("storage.objects.compose")
-def compose(call: Call) -> Json:
-    state = call.state
-    bucket = call.path["destinationBucket"]
-    sources = call.body.get("sourceObjects", [])
-    if not 1 <= len(sources) <= 32:
-        raise invalid("The number of source components provided must be between 1 and 32.")
-    bodies = []
-    for source in sources:
-        generation = source.get("generation")
-        body = get_object(state, bucket, source["name"], int(generation) if generation else None)
-        condition = source.get("objectPreconditions", {}).get("ifGenerationMatch")
-        check_preconditions(
-            {"ifGenerationMatch": int(condition)} if condition is not None else {},
-            int(body["generation"]),
-            None,
-        )
-        check_readable(state, body)
-        bodies.append(body)
-
-    def pieces() -> Iterator[bytes]:
-        for body in bodies:
-            yield from file_pieces(state.contents.path(digest_of(state, body)))
-
-    content = state.contents.put(pieces())
-    # A composite object has no MD5 (cloud.google.com/storage/docs/composite-objects).
-    composite = Content(content.digest, content.size, None, content.crc32c)
-    metadata = {
-        "contentType": bodies[0]["contentType"],
-        **call.body.get("destination", {}),
-        "componentCount": sum(body.get("componentCount", 1) for body in bodies),
-    }
-    return shown_object(
-        call, store(state, bucket, call.path["destinationObject"], metadata, composite, call.query)
-    )
 
 
 def _asked(call: Call) -> Json:
     """The object that the path and ``generation`` name, with the preconditions checked."""
-    body = get_object(call.state, call.path["bucket"], call.path["object"], call.query.get("generation"))
+    state, bucket, name = call.state, call.path["bucket"], call.path["object"]
+    generation = call.query.get("generation")
+    if call.query.get("softDeleted"):
+        return _soft_deleted(call, bucket, name, generation)
+    apply_lifecycle(state, get_bucket(state, bucket))
+    body = get_object(state, bucket, name, generation)
     check_preconditions(call.query, int(body["generation"]), int(body["metageneration"]))
     return body
 
 
+def _soft_deleted(call: Call, bucket: str, name: str, generation: int | None) -> Json:
+    if generation is None:
+        raise invalid("Required parameter: generation")
+    for body, _ in soft_deleted(call.state, bucket):
+        if body["name"] == name and int(body["generation"]) == generation:
+            return body
+    raise not_found(f"No such object: {bucket}/{name}#{generation}")
+
+
+def apply_lifecycle(state: State, bucket: Json) -> None:
+    """Carry out what a bucket's lifecycle rules ask for by now."""
+    rules = bucket.get("lifecycle", {}).get("rule")
+    if not rules:
+        return
+    with state.database.transaction():
+        name, newer = "", 0
+        rows = state.database.execute(
+            "SELECT body FROM object WHERE bucket = ? ORDER BY name, generation DESC", bucket["name"]
+        )
+        for (stored,) in rows:
+            body = orjson.loads(stored)
+            name, newer = body["name"], newer + 1 if body["name"] == name else 0
+            action = due_action(rules, body, newer, state.clock())
+            if action is None:
+                continue
+            if action["type"] == "SetStorageClass":
+                changed = {
+                    **body,
+                    "storageClass": action["storageClass"],
+                    "timeStorageClassUpdated": state.now(),
+                }
+                _keep(state, {**changed, "metageneration": str(int(body["metageneration"]) + 1)})
+                continue
+            # A hold or a retention wins over a rule.
+            with contextlib.suppress(ApiError):
+                live = "timeDeleted" not in body
+                (retire_object(state, bucket, body) if live else remove_object(state, body))
+
+
+def _keep(state: State, body: Json) -> None:
+    state.database.execute(
+        "UPDATE object SET body = ? WHERE bucket = ? AND name = ? AND generation = ?",
+        orjson.dumps(body),
+        body["bucket"],
+        body["name"],
+        int(body["generation"]),
+    )
+
+
 def _changed(call: Call, before: Json, after: Json) -> Json:
+    bucket = get_bucket(call.state, before["bucket"])
+    check_retention_change(
+        call.state, bucket, before, after, bool(call.query.get("overrideUnlockedRetention"))
+    )
     after["metageneration"] = str(int(before["metageneration"]) + 1)
     after["updated"] = call.state.now()
-    call.state.database.execute(
-        "UPDATE object SET body = ? WHERE bucket = ? AND name = ? AND generation = ?",
-        orjson.dumps(after),
-        before["bucket"],
-        before["name"],
-        int(before["generation"]),
-    )
+    _keep(call.state, after)
     announce(call.state, "OBJECT_METADATA_UPDATE", after)
     return shown_object(call, after)
 
 
-def _retire(state: State, bucket: Json, body: Json) -> None:
+def retire_object(state: State, bucket: Json, body: Json) -> None:
     """The live object makes room: noncurrent in a versioned bucket, gone in another."""
     if not bucket.get("versioning", {}).get("enabled"):
-        _remove(state, body)
+        remove_object(state, body)
         return
     if "timeDeleted" in body:
         return
@@ -288,8 +297,11 @@ def _retire(state: State, bucket: Json, body: Json) -> None:
     announce(state, "OBJECT_ARCHIVE", body)
 
 
-def _remove(state: State, body: Json) -> None:
+def remove_object(state: State, body: Json) -> None:
+    bucket = get_bucket(state, body["bucket"])
+    check_may_go(state, bucket, body)
     digest = digest_of(state, body)
+    keep_soft_deleted(state, bucket, body, digest)
     state.database.after_commit(lambda: forget_unused(state, digest))
     state.database.execute(
         "DELETE FROM object WHERE bucket = ? AND name = ? AND generation = ?",
@@ -300,23 +312,17 @@ def _remove(state: State, body: Json) -> None:
     announce(state, "OBJECT_DELETE", body)
 
 
-def _copied(call: Call) -> Json:
-    state, path, query = call.state, call.path, call.query
-    source = get_object(state, path["sourceBucket"], path["sourceObject"], query.get("sourceGeneration"))
-    check_preconditions(query, int(source["generation"]), int(source["metageneration"]), source=True)
-    check_readable(state, source)
-    metadata = call.body or {key: value for key, value in source.items() if key in _WRITABLE}
-    metadata = {"contentType": source["contentType"], **metadata}
-    for computed in ("md5Hash", "crc32c"):
-        metadata.pop(computed, None)
-    content = Content(digest_of(state, source), int(source["size"]), source.get("md5Hash"), source["crc32c"])
-    return store(state, path["destinationBucket"], path["destinationObject"], metadata, content, query)
-
-
 def _listed(call: Call) -> Iterator[tuple[str, int, bytes]]:
     """Rows in order from the page token on, filtered by prefix, offsets, glob and liveness."""
     query = call.query
     prefix = query.get("prefix", "")
+    if query.get("softDeleted"):
+        if query.get("versions"):
+            raise invalid("Cannot specify both softDeleted and versions.")
+        for body, _ in soft_deleted(call.state, call.path["bucket"]):
+            if body["name"].startswith(prefix):
+                yield body["name"], int(body["generation"]), orjson.dumps(body)
+        return
     after: tuple[str, int] = ("", -1)
     if query.get("pageToken"):
         try:
