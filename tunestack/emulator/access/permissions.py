@@ -101,6 +101,9 @@ EXCEPTIONS = {
     "logging.entries.write": "logging.logEntries.create",
     "logging.entries.list": "logging.logEntries.list",
     "logging.entries.tail": "logging.logEntries.list",
+    "logging.buckets.createAsync": "logging.buckets.create",
+    "logging.buckets.updateAsync": "logging.buckets.update",
+    "logging.buckets.undelete": "logging.buckets.undelete",
     "logging.metrics.create": "logging.logMetrics.create",
     "logging.metrics.delete": "logging.logMetrics.delete",
     "logging.metrics.get": "logging.logMetrics.get",
@@ -127,6 +130,15 @@ EXCEPTIONS = {
     "bigquery.projects.getServiceAccount": "resourcemanager.projects.get",
     # Artifact Registry
     "artifactregistry.repositories.packages.versions.get": "artifactregistry.versions.get",
+    "artifactregistry.repositories.packages.versions.batchDelete": "artifactregistry.versions.delete",
+    "artifactregistry.repositories.genericArtifacts.upload": "artifactregistry.repositories.uploadArtifacts",
+    "artifactregistry.repositories.kfpArtifacts.upload": "artifactregistry.repositories.uploadArtifacts",
+    # Billing (cloud.google.com/billing/docs/access-control)
+    "cloudbilling.billingAccounts.get": "billing.accounts.get",
+    "cloudbilling.billingAccounts.list": "billing.accounts.list",
+    "cloudbilling.billingAccounts.projects.list": "billing.resourceAssociations.list",
+    "cloudbilling.projects.getBillingInfo": "resourcemanager.projects.get",
+    "cloudbilling.projects.updateBillingInfo": "resourcemanager.projects.createBillingAssignment",
 }
 
 FREE = frozenset({"testIamPermissions"})
