@@ -22,7 +22,9 @@ from tunestack.engine.errors import EngineRefused, PluginError
 from tunestack.engine.processes import Child, Watchdog
 from tunestack.engine.project import Project
 
-START_SECONDS = 60.0  # a cold interpreter on a busy machine; the CLI allows 10 s for the port alone
+# A cold interpreter has taken more than a minute on a machine that did much else, or was stopped meanwhile; who does
+# not want to wait has ^C. (The CLI allows 10 s, and then fails an update that nothing is wrong with.)
+START_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,11 @@ class PluginHost:
         if not port.done():
             early = gone.done()
             await child.end()
-            what = f"exited prematurely with code {gone.result()}" if early else "did not come up"
+            what = (
+                f"exited prematurely with code {gone.result()}"
+                if early
+                else f"did not come up within {START_SECONDS:.0f} s"
+            )
             raise PluginError(f"could not start plugin {source.name}: it {what}\n{''.join(errors)}".rstrip())
         if not port.result().isdecimal():
             await child.end()

@@ -34,6 +34,7 @@ CHANNEL_OPTIONS: Final = [
     ("grpc.max_receive_message_length", 400 << 20),
     ("grpc.max_send_message_length", 400 << 20),
 ]
+CANCEL_SECONDS: Final = 60.0  # twice what the CLI allows all providers together
 _MOST: Final = 2**31 - 1
 # By default gRPC ends a request CANCELLED that its server did not take up within 30 s, and refuses some once 1,000
 # of them wait. A program registers hundreds of resources at once and takes neither for a reason to try again; on a
@@ -478,7 +479,7 @@ class Provider:
     async def cancel(self) -> None:
         """Ask the provider to wind up what it is doing; harmless at any time, and more than once."""
         with contextlib.suppress(grpc.aio.AioRpcError):
-            await self._stub.Cancel(_empty(), timeout=START_SECONDS)
+            await self._stub.Cancel(_empty(), timeout=CANCEL_SECONDS)
 
     async def close(self) -> None:
         if self._configured is not None:

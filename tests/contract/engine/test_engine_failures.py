@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tunestack.engine import Interrupt, secrets
+from tunestack.engine import Interrupt, plugin, secrets
 from tunestack.engine.errors import StackLocked
 from tunestack.engine.secrets import PassphraseSecrets
 from tunestack.engine.state import verify
@@ -205,6 +205,37 @@ async def test_a_second_interrupt_leaves_at_once_with_a_pending_operation(projec
     assert "pending_operations" not in project.export()
 
 
+async def test_what_an_abandoned_create_made_is_taken_into_state_by_its_id(project: Project) -> None:
+    project.program('Thing("a", size=1); Thing("b", size=2)')
+    assert (await project.run("up")).exit_code == 0
+    (made,) = [item for item in project.export()["resources"] if item["urn"].endswith("::a")]
+    exported = engine.export_stack(project.options)
+    # As a run leaves it that was cut off before the provider's answer.
+    document = exported["deployment"]
+    document["resources"].remove(made)
+    lost = {key: value for key, value in made.items() if key not in ("id", "outputs")}
+    state = project.state / ".pulumi/stacks/toyproj/dev.json"
+    whole = json.loads(state.read_text())
+    whole["checkpoint"]["latest"] = {
+        **document,
+        "pending_operations": [{"resource": lost, "type": "creating"}],
+    }
+    state.write_text(json.dumps(whole))
+
+    with pytest.raises(EngineError, match=r"no create of urn:other is pending; those that are: .*::a"):
+        await project.run("refresh", import_pending_creates=(("urn:other", made["id"]),))
+    pair = ((made["urn"], made["id"]),)
+    seen = await project.run("refresh", import_pending_creates=pair, preview_only=True)
+    assert seen.exit_code == 0
+    assert len(project.export()["pending_operations"]) == 1
+    taken = await project.run("refresh", import_pending_creates=pair)
+    assert taken.exit_code == 0
+    assert "pending_operations" not in project.export()
+    assert project.resources()["a"]["id"] == made["id"]
+    again = await project.run("up", expect_no_changes=True)
+    assert (again.exit_code, again.change_summary) == (0, {"same": 3})
+
+
 def named(label: str) -> str:
     return f"""
         pulumi.CustomResource("toy:index:Thing", "a", {{"name": "chosen", "label": "{label}", "state": None}})
@@ -301,6 +332,27 @@ async def test_a_plugin_that_dies_between_two_calls_fails_the_update_and_says_so
     assert "a" in project.resources()
     project.program('a = Thing("a", label="x")\nThing("b", label=a.state)')
     assert (await project.run("up")).change_summary == {"create": 1, "same": 2}
+
+
+async def test_a_plugin_that_does_not_come_up_fails_the_update_by_name(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plugin, "START_SECONDS", 2.0)
+    silent = project.root / "silent"
+    silent.mkdir()
+    (silent / "PulumiPlugin.yaml").write_text(
+        f"runtime: {{name: python, options: {{virtualenv: {sys.prefix}}}}}"
+    )
+    (silent / "__main__.py").write_text("import time\ntime.sleep(99)")
+    file = project.root / "Pulumi.yaml"
+    file.write_text(file.read_text().replace(str(Path(__file__).parent / "provider"), str(silent)))
+    project.program('Thing("a", label="x")')
+    with nothing_left_behind(project):
+        failed = await project.run("up")
+    assert any(
+        "could not start plugin toy: it did not come up within 2 s" in item["message"]
+        for item in failed.diagnostics
+    )
 
 
 async def test_one_operation_at_a_time(project: Project) -> None:
