@@ -233,6 +233,18 @@ def test_a_refresh_is_shown_when_it_is_known_what_was_found() -> None:
         assert "label" in text
 
 
+def test_drift_of_what_the_program_left_as_it_was_is_shown_by_property() -> None:
+    """A provider keeps the program's inputs: what drifted is told by the outputs, as in the CLI."""
+    begun = {"resourcePreEvent": {"metadata": step("refresh", OLD, OLD)}}
+    metadata = step("refresh", OLD, OLD) | {"op": "update", "diffs": ["members"]}
+    metadata["old"]["outputs"] = {"members": ["user:a", "user:b"], "role": "roles/viewer"}
+    metadata["new"]["outputs"] = {"members": ["user:a"], "role": "roles/viewer"}
+    found = {"resOutputsEvent": {"metadata": metadata}}
+    text = shown([begun, found], Operation.REFRESH, preview_only=True, in_full=True)
+    assert '      - [1]: "user:b"' in text.splitlines()
+    assert "role" not in text
+
+
 def test_what_is_about_no_resource_is_about_the_stack() -> None:
     failed = {"diagnosticEvent": {"message": "update failed\n", "prefix": "error: ", "severity": "error"}}
     lines = shown([*EVENTS[:-2], failed]).splitlines()

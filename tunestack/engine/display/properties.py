@@ -202,7 +202,7 @@ def step_lines(
 ) -> Iterator[Text]:
     """One step in full: the resource, its id and URN, and its properties or what differs.
 
-    `old` and `new` are states with ``type``, ``id`` and ``inputs``; one of them may be empty.
+    `old` and `new` are states with ``type``, ``id``, ``inputs`` and ``outputs``; one of them may be empty.
     """
     type_ = (new or old).get("type", "")
     yield Text(f"{SYMBOLS.get(op, '~'):<2}{type_}: ({op})", style=STYLES.get(op, ""))
@@ -216,6 +216,8 @@ def step_lines(
         yield from value_lines(new.get("inputs") or {}, 4)
     else:
         before, after = old.get("inputs") or {}, new.get("inputs") or {}
+        if before == after:  # what a refresh found: the program says what it said, the resource is another
+            before, after = old.get("outputs") or {}, new.get("outputs") or {}
         secret = [key for key in changed if scalar(before.get(key)) == scalar(after.get(key)) == "[secret]"]
         yield from difference_lines(before, after, 4, hidden, changed=secret)
     for reason in reasons:
