@@ -7,7 +7,6 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-import grpc
 import httpx
 import pytest
 
@@ -710,15 +709,6 @@ async def prepared(engine: Any, case: Case, project: str) -> dict[str, str]:
 async def test_a_type_lives_its_life(
     engine: Any, another_engine: Any, google: httpx.AsyncClient, project: str, case: Case
 ):
-    try:
-        await life(engine, another_engine, google, project, case)
-    except grpc.aio.AioRpcError as error:
-        if "is not implemented by the tunestack emulator" not in str(error.details()):
-            raise
-        pytest.skip(str(error.details()))
-
-
-async def life(engine: Any, another_engine: Any, google: httpx.AsyncClient, project: str, case: Case) -> None:
     known = await prepared(engine, case, project)
     inputs = filled(case.inputs, known)
     assert await engine.up(case.type, "it", **inputs) == "create"

@@ -14,6 +14,7 @@ google = gcp.Provider(
     region=place,
     access_token=pulumi.Output.secret("local"),
     artifact_registry_custom_endpoint=f"{base}/v1/",
+    big_query_custom_endpoint=f"{base}/bigquery/v2/",
     billing_budgets_custom_endpoint=f"{base}/v1/",
     cloud_quotas_custom_endpoint=f"{base}/v1/",
     iam_beta_custom_endpoint=f"{base}/v1/",
@@ -190,5 +191,25 @@ gcp.billing.Budget(
     all_updates_rule={"monitoring_notification_channels": [team.name]},
     opts=inside,
 )
+export = gcp.bigquery.Dataset("export", dataset_id="billing", location="EU", opts=inside)
+gcp.bigquery.Table(
+    "receipts",
+    dataset_id=export.dataset_id,
+    table_id="receipts",
+    deletion_protection=False,
+    schema=json.dumps([{"name": "job", "type": "STRING"}, {"name": "cost", "type": "NUMERIC"}]),
+    opts=inside,
+)
+gcp.bigquery.DatasetIamMember(
+    "counts", dataset_id=export.dataset_id, role="roles/bigquery.dataViewer", member=ada, opts=inside
+)
+gcp.vertex.AiDataset(
+    "tickets",
+    display_name="tickets",
+    region=place,
+    metadata_schema_uri="gs://google-cloud-aiplatform/schema/dataset/metadata/text_1.0.0.yaml",
+    opts=inside,
+)
+gcp.storage.Notification("tells", bucket=data.name, payload_format="NONE", topic=topic.id, opts=inside)
 pulumi.export("bucket", data.name)
 pulumi.export("key", key.private_key)

@@ -86,6 +86,11 @@ def _in_place(old: list[Any], new: list[Any]) -> bool:
 class TableLifecycle(Lifecycle):
     """Some changes of columns need a new table, and a table is protected until the program says otherwise."""
 
+    def creation_body(self, inputs: State) -> Json:
+        body = super().creation_body(inputs)
+        body["tableReference"]["projectId"] = self.variables(inputs)["project"]
+        return body
+
     def diff(self, state: State, inputs: State) -> list[Change]:
         found = super().diff(state, inputs)
         if not isinstance(state.get("schema"), str) or not isinstance(inputs.get("schema"), str):
