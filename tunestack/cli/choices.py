@@ -19,6 +19,7 @@ class Choices:
     preview_only: bool = False
     expect_no_changes: bool = False
     clear_pending_creates: bool = False
+    import_pending_creates: tuple[tuple[str, str], ...] = ()
     diff: bool = False
     parallel: int | None = None
 
@@ -39,8 +40,9 @@ class Choices:
             elif isinstance(value, int) and value is not False:
                 yield from (flag, str(value))
             elif isinstance(value, tuple):
-                for urn in value:
-                    yield from (flag, urn)
+                for given in value:  # the CLI takes a pair as two options
+                    for word in (given,) if isinstance(given, str) else given:
+                        yield from (flag, word)
 
 
 NONE = Choices()
@@ -87,4 +89,5 @@ def choices(arguments: argparse.Namespace) -> Choices:
     given["target"] = (*given["target"], *both)
     given["replace"] = (*given["replace"], *both)
     given["exclude"] = tuple(given["exclude"])
+    given["import_pending_creates"] = tuple(map(tuple, given["import_pending_creates"]))
     return Choices(**given)

@@ -228,6 +228,7 @@ def _keywords(choices: Choices) -> dict[str, Any]:
         "preview_only": choices.preview_only,
         "expect_no_changes": choices.expect_no_changes,
         "clear_pending_creates": choices.clear_pending_creates,
+        "import_pending_creates": choices.import_pending_creates,
     }
 
 

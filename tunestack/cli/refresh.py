@@ -18,6 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="forget creates that an interrupted run left without an id, once you have seen to them",
     )
+    parser.add_argument(
+        "--import-pending-creates",
+        action="append",
+        nargs=2,
+        default=[],
+        metavar=("URN", "ID"),
+        help="take what such a create made into the state, by its id",
+    )
     add_diff_arguments(parser)
     add_selection_arguments(parser)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     taken.add_argument("-f", "--force", action="store_true", help="even if it is not in order")
     output = actions.add_parser("output", help="show the outputs, or one of them")
     output.add_argument("name", nargs="?", metavar="NAME", help="only this one")
-    output.add_argument("-j", "--json", action="store_true", help="for machines")
+    form = output.add_mutually_exclusive_group()
+    form.add_argument("-j", "--json", action="store_true", help="for machines")
+    form.add_argument("--shell", action="store_true", help="as assignments for a shell: name=value")
     output.add_argument("--show-secrets", action="store_true", help="with secrets in plain text")
     for action in (export, taken, output):
         add_stack_argument(action, again=True)
@@ -89,9 +92,15 @@ def _output(engine: Engine, arguments: argparse.Namespace) -> int:
                 )
             )
         value = outputs[arguments.name]
+        if arguments.shell:
+            print(_assigned(arguments.name, value))
+            return 0
         print(json.dumps(value, indent=2, ensure_ascii=False) if arguments.json else _worded(value))
     elif arguments.json:
         print(json.dumps(outputs, indent=2, ensure_ascii=False))
+    elif arguments.shell:
+        for name, value in outputs.items():
+            print(_assigned(name, value))
     else:
         print(f"Current stack outputs ({len(outputs)}):")
         width = max([len(name) for name in outputs] + [len("OUTPUT")])
@@ -101,6 +110,11 @@ def _output(engine: Engine, arguments: argparse.Namespace) -> int:
         if not outputs:
             print("    No output values currently in this stack")
     return 0
+
+
+def _assigned(name: str, value: Any) -> str:
+    """``name=value``, quoted where a shell would read it otherwise, as the Pulumi CLI quotes it."""
+    return f"{name}={shlex.quote(_worded(value))}"
 
 
 def _worded(value: Any) -> str:

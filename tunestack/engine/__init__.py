@@ -44,6 +44,7 @@ async def run(
     preview_only: bool = False,
     expect_no_changes: bool = False,
     clear_pending_creates: bool = False,
+    import_pending_creates: tuple[tuple[str, str], ...] = (),
 ) -> OperationResult:
     """Run one operation on a stack.
 
@@ -57,6 +58,7 @@ async def run(
         preview_only: of a refresh, destroy or import, only show what it would do.
         expect_no_changes: exit code 7 when there are changes.
         clear_pending_creates: forget creates that an earlier operation left pending.
+        import_pending_creates: of a refresh, URN and id of what such creates made: read, and taken into state.
 
     Raises:
         EngineError: before anything was done: Pulumi.yaml, the stack's configuration or its state is not in
@@ -75,6 +77,7 @@ async def run(
         preview_only=preview_only,
         expect_no_changes=expect_no_changes,
         clear_pending_creates=clear_pending_creates,
+        import_pending_creates=import_pending_creates,
     )
 
 

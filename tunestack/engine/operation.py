@@ -41,6 +41,7 @@ async def run(
     preview_only: bool,
     expect_no_changes: bool,
     clear_pending_creates: bool,
+    import_pending_creates: tuple[tuple[str, str], ...],
 ) -> OperationResult:
     """See `tunestack.engine.run`."""
     started = time.monotonic()
@@ -69,7 +70,7 @@ async def run(
 
         reporter = Reporter(on_event, preview)
         secrets = await deriving
-        base = snapshot_from(document, secrets)
+        base = snapshot_from(document, secrets).with_created(import_pending_creates)
         shown = {
             key: "[secret]" if value.secret else value.text
             for key, value in sorted(configuration.values.items())

@@ -168,6 +168,26 @@ class Snapshot:
         """The resources that are not waiting to be deleted, by URN."""
         return {resource.urn: resource for resource in self.resources if not resource.delete}
 
+    def with_created(self, ids: Iterable[tuple[str, str]]) -> Snapshot:
+        """This with pending creates as resources: `ids` are pairs of a URN and what the provider calls its resource.
+
+        Raises:
+            StateError: nothing is pending under a URN.
+        """
+        resources, pending = list(self.resources), list(self.pending_operations)
+        for urn, identifier in ids:
+            item = next(
+                (item for item in pending if (item.resource.urn, item.type) == (urn, "creating")), None
+            )
+            if item is None:
+                known = [other.resource.urn for other in pending if other.type == "creating"]
+                raise StateError(
+                    f"no create of {urn} is pending; those that are: {', '.join(known) or 'none'}"
+                )
+            pending.remove(item)
+            resources.append(item.resource.copy(id=identifier))
+        return Snapshot(resources, pending, self.metadata)
+
 
 def verify(resources: Iterable[Resource]) -> None:
     """Check that every resource comes after what it needs and that no two live ones share a URN.

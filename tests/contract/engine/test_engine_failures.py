@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import signal
@@ -16,7 +17,7 @@ import psutil
 import pytest
 
 from tunestack.engine import Interrupt, plugin, secrets
-from tunestack.engine.errors import StackLocked
+from tunestack.engine.errors import EngineError, StackLocked
 from tunestack.engine.secrets import PassphraseSecrets
 from tunestack.engine.state import verify
 from tunestack.engine.store import snapshot_from
@@ -208,10 +209,9 @@ async def test_a_second_interrupt_leaves_at_once_with_a_pending_operation(projec
 async def test_what_an_abandoned_create_made_is_taken_into_state_by_its_id(project: Project) -> None:
     project.program('Thing("a", size=1); Thing("b", size=2)')
     assert (await project.run("up")).exit_code == 0
-    (made,) = [item for item in project.export()["resources"] if item["urn"].endswith("::a")]
-    exported = engine.export_stack(project.options)
     # As a run leaves it that was cut off before the provider's answer.
-    document = exported["deployment"]
+    document = project.export()
+    (made,) = [item for item in document["resources"] if item["urn"].endswith("::a")]
     document["resources"].remove(made)
     lost = {key: value for key, value in made.items() if key not in ("id", "outputs")}
     state = project.state / ".pulumi/stacks/toyproj/dev.json"

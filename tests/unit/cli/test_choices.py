@@ -24,6 +24,8 @@ def test_what_is_asked_for_is_passed_on_in_the_clis_own_words() -> None:
         *("--target-dependents", "--diff"),
     ]
     assert asked.limited
+    pair = Choices(import_pending_creates=(("urn", "id"),))
+    assert pair.flags() == ["--import-pending-creates", "urn", "--import-pending-creates", "id"]
     assert Choices(parallel=500).flags() == ["--parallel", "500"]
     assert not parsed("--replace", "c", "--expect-no-changes").limited
 
