@@ -78,8 +78,9 @@ def _add_common(parser: argparse.ArgumentParser, *, again: bool = False) -> None
 def run(arguments: argparse.Namespace) -> int:
     project = find_project(arguments.cwd, arguments.stack)
     data = (arguments.data or project.emulator_data).resolve()
-    if arguments.action in ("start", "stop", "status", "env", "reset"):
-        return int(globals()[f"_{arguments.action}"](project, data, arguments))
+    own = {"start": _start, "stop": _stop, "status": _status, "env": _env, "reset": _reset}
+    if arguments.action in own:
+        return own[arguments.action](project, data, arguments)
     return emulator_scripts.run(running_at(data), arguments)
 
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-ACTIONS = ("fault", "outcome", "clock", "settings")
-
 _FAULT_EXAMPLES = """examples:
   tunestack emulator fault add aiplatform.projects.locations.pipelineJobs.create --status 503 --times 2
   tunestack emulator fault add storage.objects.get --truncate-after 1000
@@ -81,7 +79,8 @@ def add_actions(action: Callable[[str, str], argparse.ArgumentParser]) -> None:
 
 
 def run(running: RunningEmulator, arguments: argparse.Namespace) -> int:
-    return int(globals()[f"_{arguments.action}"](running, arguments))
+    actions = {"fault": _fault, "outcome": _outcome, "clock": _clock, "settings": _settings}
+    return actions[arguments.action](running, arguments)
 
 
 def doings(running: RunningEmulator) -> Iterable[str]:

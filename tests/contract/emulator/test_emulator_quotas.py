@@ -335,3 +335,21 @@ def test_a_decision_takes_the_time_it_is_said_to_take(start):
     assert emulator.call("GET", "/_local/clock")["now"] > before
     emulator.call("POST", "/_local/clock", {"advanceSeconds": 60})
     assert emulator.wait(job)["state"] == "JOB_STATE_SUCCEEDED"
+
+
+def test_googles_own_tuning_images_count_against_quotas_of_their_own(emulator, project):
+    restricted = "RestrictedImageTrainingA10080GBGPUsPerProjectPerRegion"
+    limit = {"project": project, "quotaId": restricted, "dimensions": REGION, "value": 8}
+    emulator.call("POST", "/_local/quotas", limit)
+    pool = {
+        "machineSpec": {"acceleratorType": "NVIDIA_A100_80GB", "acceleratorCount": 8},
+        "containerSpec": {
+            "imageUri": "us-docker.pkg.dev/vertex-ai-restricted/rlhf/refined_gpu:20240818_1707"
+        },
+    }
+    body = {"displayName": emulator.script(state="RUNNING"), "jobSpec": {"workerPoolSpecs": [pool]}}
+    path = f"/v1/projects/{project}/locations/us-central1/customJobs"
+    assert emulator.http.post(path, json=body).status_code == 200
+    refused = emulator.http.post(path, json=body).json()["error"]
+    assert refused["details"][1]["metadata"]["quota_limit"] == restricted
+    assert custom_job(emulator, project, 8).status_code == 200

@@ -24,7 +24,7 @@ def install() -> None:
 def guard_environment(options: EmulatorOptions) -> dict[str, str]:
     """The variables of a guarded child. ``PYTHONPATH`` keeps what this process has behind the guard's folder."""
     proxy = f"http://127.0.0.1:{options.port}"
-    loopback = "127.0.0.1,localhost,::1"
+    direct = ",".join(filter(None, ("127.0.0.1,localhost,::1", os.environ.get(guard.ALLOWED))))
     kept = [
         path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path != str(STARTUP)
     ]
@@ -32,9 +32,9 @@ def guard_environment(options: EmulatorOptions) -> dict[str, str]:
     return {
         **proxies,
         "grpc_proxy": proxy,
-        "NO_PROXY": loopback,
-        "no_proxy": loopback,
-        "no_grpc_proxy": loopback,
+        "NO_PROXY": direct,
+        "no_proxy": direct,
+        "no_grpc_proxy": direct,
         "PYTHONPATH": os.pathsep.join([str(STARTUP), *kept]),
         guard.MARK: proxy,
     }

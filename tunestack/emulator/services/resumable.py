@@ -9,18 +9,19 @@ import os
 import re
 import uuid
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from tunestack.emulator.call import Call, Incoming, Reply
-from tunestack.emulator.contents import Content, file_pieces
+from tunestack.emulator.contents import UPLOAD_PIECE, Content, file_pieces
 from tunestack.emulator.errors import ApiError, invalid, not_found
 
 Json = dict[str, Any]
 
-_CHUNK = 256 * 1024  # Google keeps whole multiples of this from an unfinished part
+_LIFETIME = timedelta(weeks=1)  # cloud.google.com/storage/docs/resumable-uploads: then the address is gone
 
 
 def begin(call: Call, metadata: Json) -> Reply:
@@ -34,6 +35,7 @@ def begin(call: Call, metadata: Json) -> Reply:
         "query": call.query,
         "length": int(length) if length else None,
         "principal": call.principal,
+        "begun": state.now(),
     }
     state.contents.session_path(upload).touch()
     state.database.execute("INSERT INTO upload VALUES (?, ?)", upload, orjson.dumps(session))
@@ -53,6 +55,8 @@ async def go_on(call: Call, finish: Callable[[Call, Json, Content], Json]) -> Js
     if row is None:
         raise not_found(f"No such upload: {upload}")
     session: Json = orjson.loads(row[0])
+    if "begun" in session and state.clock() - datetime.fromisoformat(session["begun"]) > _LIFETIME:
+        raise not_found(f"No such upload: {upload}")
     path = state.contents.session_path(upload)
     if incoming.verb == "DELETE":
         state.database.execute("DELETE FROM upload WHERE id = ?", upload)
@@ -129,7 +133,7 @@ async def _append(path: Path, start: int, have: int, incoming: Incoming, *, fina
                 size += len(fresh)
         finally:
             if size != final:
-                size -= size % _CHUNK
+                size -= size % UPLOAD_PIECE
                 file.truncate(size)
             file.flush()
             os.fsync(file.fileno())

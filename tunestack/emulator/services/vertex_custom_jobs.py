@@ -15,6 +15,8 @@ Json = dict[str, Any]
 
 CUSTOM_JOBS = "customJobs"
 
+_RESTRICTED = "/vertex-ai-restricted/"
+
 
 @implements("aiplatform.projects.locations.customJobs.create")
 def create(call: Call) -> Json:
@@ -39,10 +41,13 @@ def _check_quotas(call: Call) -> None:
 
 
 def _accelerators(job_spec: Json) -> Counter[str]:
-    """Quota id -> accelerators."""
+    """Quota id -> accelerators. Google's own tuning images count against quotas of their own (vertex.md, section 4)."""
+    pools = job_spec["workerPoolSpecs"]
+    if any(_RESTRICTED in pool.get("containerSpec", {}).get("imageUri", "") for pool in pools):
+        return accelerators.of_pools("RestrictedImageTraining", pools)
     preemptible = job_spec.get("scheduling", {}).get("strategy") in ("SPOT", "FLEX_START")
     use = "CustomModelTrainingPreemptible" if preemptible else "CustomModelTraining"
-    return accelerators.of_pools(use, job_spec["workerPoolSpecs"])
+    return accelerators.of_pools(use, pools)
 
 
 def _problem(pool: Json) -> str | None:
