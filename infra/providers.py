@@ -29,7 +29,7 @@ def gcp_provider(region: str, stack: StackSpec, opts: pulumi.ResourceOptions) ->
         resource_manager_custom_endpoint=f"{base}/v1/",
         iam_beta_custom_endpoint=f"{base}/v1/",
         iam_custom_endpoint=f"{base}/",
-        service_usage_custom_endpoint=f"{base}/v1/",
+        service_usage_custom_endpoint=f"{base}/v1beta1/",
         opts=opts,
     )
 
