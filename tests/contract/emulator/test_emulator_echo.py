@@ -335,6 +335,85 @@ def test_what_is_sent_reads_back(emulator, document, schema, path, identity, wit
     kept(body, emulator.call("GET", f"/{path}/{name}"))
 
 
+GS = {"outputUriPrefix": "gs://nowhere/out"}
+# schema of v1beta1, where it is made (below the location), the parameter of its id, what depends on other things,
+# and what that is instead.
+VERTEX_KEPT_WHOLE = (
+    ("TensorboardExperiment", "{board}/experiments", "tensorboardExperimentId", (), {}),
+    ("TensorboardRun", "{board}/experiments/echo/runs", "tensorboardRunId", ("displayName",), {}),
+    (
+        *("TensorboardTimeSeries", "{board}/experiments/echo/runs/echo/timeSeries", None),
+        ("displayName",),
+        {"valueType": "SCALAR"},
+    ),
+    ("Artifact", "metadataStores/echo/artifacts", "artifactId", (), {"schemaTitle": "system.Model"}),
+    ("Execution", "metadataStores/echo/executions", "executionId", (), {"schemaTitle": "system.Run"}),
+    ("Context", "metadataStores/echo/contexts", "contextId", (), {"schemaTitle": "system.Experiment"}),
+    (
+        *("BatchPredictionJob", "batchPredictionJobs", None),
+        ("endpoint", "instanceConfig", "unmanagedContainerModel", "serviceAccount"),
+        {
+            "model": "publishers/google/models/text-bison@001",
+            "inputConfig": {"instancesFormat": "jsonl", "gcsSource": {"uris": ["gs://nowhere/in"]}},
+            "outputConfig": {"predictionsFormat": "jsonl", "gcsDestination": GS},
+        },
+    ),
+    (
+        *("Dataset", "datasets", None),
+        ("savedQueries",),
+        {"metadataSchemaUri": "gs://google-cloud-aiplatform/schema/dataset/metadata/text_1.0.0.yaml"},
+    ),
+    ("EvaluationExperiment", "evaluationExperiments", None, (), {}),
+    ("EvaluationMetric", "evaluationMetrics", "evaluationMetricId", ("metric",), {}),
+    (
+        *("EvaluationItem", "evaluationItems", None),
+        ("gcsUri",),
+        {"evaluationItemType": "REQUEST", "evaluationRequest": {"prompt": {"text": "x"}}},
+    ),
+    (
+        *("EvaluationRun", "evaluationRuns", None),
+        ("evaluationExperiment", "evaluationConfig", "inferenceConfigs", "serviceAccount"),
+        {
+            "dataSource": {"bigqueryRequestSet": {"uri": "bq://p9.a.b"}},
+            "evaluationConfig": {"metrics": [{"metric": "m", "metricConfig": {"exactMatchSpec": {}}}]},
+        },
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def board(emulator):
+    """The name of a Tensorboard with an experiment and a run; beside it a metadata store. All are called echo."""
+    parent = PARENT.replace("/v1/", "/v1beta1/")
+    emulator.call("POST", f"{parent}/metadataStores", {}, metadataStoreId="echo")
+    made = emulator.call("POST", f"{parent}/tensorboards", {"displayName": "echo"})
+    path = "/v1beta1/" + made["name"].partition("/operations/")[0]
+    emulator.call("POST", f"{path}/experiments", {}, tensorboardExperimentId="echo")
+    runs = f"{path}/experiments/echo/runs"
+    emulator.call("POST", runs, {"displayName": "echo"}, tensorboardRunId="echo")
+    return path.partition("/locations/us-central1/")[2]
+
+
+@pytest.mark.parametrize(
+    ("schema", "path", "identity", "without", "instead"),
+    VERTEX_KEPT_WHOLE,
+    ids=[row[0] for row in VERTEX_KEPT_WHOLE],
+)
+@settings(SLOW, max_examples=10)
+@given(data=st.data())
+def test_what_vertex_is_sent_reads_back(emulator, board, schema, path, identity, without, instead, data):
+    schema = f"GoogleCloudAiplatformV1beta1{schema}"
+    strategy = bodies("aiplatform.v1beta1", schema, 2, without=("name", *without, *instead))
+    body = data.draw(strategy) | instead
+    identifier = f"e-{uuid.uuid4().hex[:12]}"
+    if "displayName" in SCHEMAS["aiplatform.v1beta1"][schema]["properties"]:
+        body["displayName"] = body.get("displayName") or identifier
+    path = f"{PARENT.replace('/v1/', '/v1beta1/')}/{path.format(board=board)}"
+    made = emulator.call("POST", path, body, **({identity: identifier} if identity else {}))
+    name = made["name"].partition("/operations/")[0]
+    kept(body, emulator.call("GET", f"/v1beta1/{name}"))
+
+
 @pytest.mark.parametrize("mask", ["labels", "labels.b", "description,labels"])
 def test_a_patch_changes_what_its_mask_names_and_nothing_else(emulator, mask):
     before = {"displayName": "e", "description": "old", "labels": {"a": "1", "b": "2"}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tunestack.emulator.jobs.lineage import begin_pipeline, end_pipeline, finish_task
 from tunestack.emulator.jobs.pipeline_run import PipelineRun
 from tunestack.emulator.jobs.states import PIPELINE_STATES, TaskFailed
 from tunestack.emulator.jobs.templates import Template
@@ -36,8 +37,10 @@ class PipelineJob:
                 f"the emulator does not play {what}: it has tune-large-model"
                 " (https://us-kfp.pkg.dev/ml-pipeline/large-language-model-pipelines/tune-large-model/v2.0.0)",
             )
-        if "jobDetail" not in run.row:
-            run.change(jobDetail=_job_detail(run, run.template))
+        with run.state.database.transaction():
+            if "jobDetail" not in run.row:
+                run.change(jobDetail=_job_detail(run, run.template))
+            begin_pipeline(run)
         for name in run.template.tasks:
             if run.task(name)["state"] == "SUCCEEDED":
                 continue
@@ -45,7 +48,10 @@ class PipelineJob:
                 run.change_task(name, state="RUNNING", startTime=run.state.now())
             scripted = await run.script(name) or name in _spared(run)
             metadata = {"scripted": True} if scripted else await TASKS[name](run)
-            run.change_task(name, state="SUCCEEDED", endTime=run.state.now(), metadata=metadata)
+            with run.state.database.transaction():
+                run.change_task(name, state="SUCCEEDED", endTime=run.state.now(), metadata=metadata)
+                finish_task(run, name)
+        end_pipeline(run, "SUCCEEDED")
         return {}
 
     def close(self, run: PipelineRun, state: str, error: Json | None) -> None:
@@ -54,6 +60,7 @@ class PipelineJob:
                 run.change_task(detail["taskName"], state=state, endTime=run.state.now(), error=error)
             elif detail["state"] == "PENDING":
                 run.change_task(detail["taskName"], state="NOT_TRIGGERED")
+        end_pipeline(run, state)
 
 
 def _spared(run: PipelineRun) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunestack.emulator.jobs.run import Run
 from tunestack.emulator.jobs.templates import Template, find_template
+from tunestack.emulator.services.vertex import with_etag
 
 if TYPE_CHECKING:
     from tunestack.emulator.state import State
@@ -51,13 +52,31 @@ class PipelineRun(Run):
                     entry["error"] = fields["error"]
                 detail["pipelineTaskStatus"].append(entry)
                 execution_state = {"RUNNING": "RUNNING", "SUCCEEDED": "COMPLETE", "CANCELLED": "CANCELLED"}
-                if state != "CANCELLING":
+                if state not in ("CANCELLING", "NOT_TRIGGERED"):
                     detail["execution"]["state"] = execution_state.get(state, "FAILED")
                 detail["execution"]["updateTime"] = now
             detail.update(fields)
             if metadata:
                 detail["execution"]["metadata"] = {**detail["execution"].get("metadata", {}), **metadata}
+            if metadata or "state" in fields:
+                self.changed_execution(detail["execution"])
         self.state.rows.put(self.name, {**row, "updateTime": now})
+
+    def changed_execution(self, execution: Json) -> None:
+        """The metadata store has what the detail has."""
+        name = execution["name"]
+        if (row := self.state.rows.find(name)) is not None:
+            self.state.rows.put(
+                name,
+                with_etag(
+                    {
+                        **row,
+                        "state": execution["state"],
+                        "metadata": execution["metadata"],
+                        "updateTime": self.state.now(),
+                    }
+                ),
+            )
 
     def task(self, name: str) -> Json:
         return next(detail for detail in self.row["jobDetail"]["taskDetails"] if detail["taskName"] == name)

@@ -11,6 +11,7 @@ import orjson
 
 from tunestack.emulator.conversation import tuning_rows
 from tunestack.emulator.jobs.files import content_of
+from tunestack.emulator.jobs.lineage import begin_tuning, end_tuning
 from tunestack.emulator.jobs.run import Run
 from tunestack.emulator.jobs.states import JOB_STATES, TaskFailed
 from tunestack.emulator.jobs.training import train
@@ -47,17 +48,20 @@ class TuningJob:
         return not outcome or outcome["afterStep"] is not None
 
     async def work(self, run: Run) -> Json:
-        run.change(
-            experiment=f"{run.parent}/metadataStores/default/contexts/tuning-experiment-{run.identifier}"
-        )
+        with run.state.database.transaction():
+            run.change(experiment=begin_tuning(run))
         artifacts = ""
         if not await run.script():
             artifacts = await self._tune(run)
         _detail(run, "POST_PROCESSING")
-        return {"tunedModel": _publish(run, artifacts), "tuningJobState": None}
+        tuned = _publish(run, artifacts)
+        with run.state.database.transaction():
+            end_tuning(run, "SUCCEEDED", tuned["model"])
+        return {"tunedModel": tuned, "tuningJobState": None}
 
     def close(self, run: Run, state: str, error: Json | None) -> None:
         run.change(tuningJobState=None)
+        end_tuning(run, state)
 
     async def _tune(self, run: Run) -> str:
         """Read the data and train. Where the adapter lies (a path)."""

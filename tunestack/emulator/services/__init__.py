@@ -52,6 +52,7 @@ SERVICES = (
     "vertex_lineage",
     "vertex_metadata_nodes",
     "vertex_metadata_stores",
+    "vertex_model_evaluations",
     "vertex_models",
     "vertex_operations",
     "vertex_pipeline_jobs",

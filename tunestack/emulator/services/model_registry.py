@@ -26,6 +26,7 @@ Adapter = Callable[[Path], object]
 
 MODELS = "models"
 VERSIONS = "modelVersions"
+EVALUATIONS = "modelEvaluations"
 DEFAULT = "default"
 
 _ALIAS = re.compile(r"[a-z][a-zA-Z0-9-]{0,126}[a-z0-9]")
@@ -140,10 +141,12 @@ def check_aliases(aliases: list[str]) -> list[str]:
 
 
 def remove_version(state: State, row: Json) -> None:
-    """Remove a version and its adapter. Raises 400 where it is deployed."""
+    """Remove a version with its adapter and evaluations. Raises 400 where it is deployed."""
     if places := ", ".join(place["endpoint"] for place in row.get("deployedModels", [])):
         raise failed_precondition(f"{row['name']} is deployed at {places}: undeploy it first.")
     state.rows.delete(row["name"])
+    for evaluation in state.rows.list(EVALUATIONS, row["name"]):
+        state.rows.delete(evaluation["name"])
     folders = (_folder(state, row["name"]), _former_folder(state, row["name"]))
     for folder in folders:
         state.database.after_commit(partial(shutil.rmtree, folder, ignore_errors=True))
