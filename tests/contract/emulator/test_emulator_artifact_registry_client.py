@@ -115,6 +115,19 @@ def test_a_pipeline_template_is_held_by_digest_and_tag_and_comes_back_as_it_was(
     assert len(list(registry.list_files(parent=held))) == 1
 
 
+def test_a_pipeline_job_takes_the_template_that_is_held(emulator, registry, uploads):
+    held = repository(registry, Format.KFP).name
+    operation = upload(uploads.kfpArtifacts(), held, yaml.safe_dump(TEMPLATE).encode(), tags=["v1"])
+    address = f"https://us-central1-kfp.pkg.dev/p1/{held.rpartition('/')[2]}/tune-it"
+    body = {"runtimeConfig": {"gcsOutputDirectory": "gs://a/b"}}
+    job = emulator.call("POST", f"/v1/{PARENT}/pipelineJobs", {**body, "templateUri": f"{address}/v1"})
+    assert job["templateMetadata"]["version"] == operation["response"]["name"].rpartition("/")[2]
+    assert job["pipelineSpec"] == TEMPLATE
+    absent = emulator.http.post(f"/v1/{PARENT}/pipelineJobs", json={**body, "templateUri": f"{address}/v2"})
+    assert absent.status_code == 400
+    assert "Failed to fetch template" in absent.json()["error"]["message"]
+
+
 def test_a_generic_file_is_uploaded_once(registry, uploads):
     held = repository(registry, Format.GENERIC).name
     sent = {"packageId": "adapter", "versionId": "1.0", "filename": "adapter.bin"}

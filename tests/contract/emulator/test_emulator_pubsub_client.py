@@ -180,3 +180,21 @@ def test_a_policy_of_a_topic_reads_back(publisher, topic):
     policy.bindings.add(role="roles/pubsub.publisher", members=["allUsers"])
     written = publisher.set_iam_policy(request={"resource": topic, "policy": policy})
     assert publisher.get_iam_policy(request={"resource": topic}) == written
+
+
+def test_what_was_published_outlives_a_kill(start):
+    local = start()
+    publisher, subscriber = (
+        local.google(kind) for kind in (pubsub_v1.PublisherClient, pubsub_v1.SubscriberClient)
+    )
+    name = subscribe(subscriber, new_topic(publisher))
+    topic = subscriber.get_subscription(subscription=name).topic
+    for text in (b"done", b"left"):
+        publisher.publish(topic, text).result(timeout=60)
+    (done,) = [one for one in pull(subscriber, name) if one.message.data == b"done"]
+    subscriber.acknowledge(subscription=name, ack_ids=[done.ack_id])
+    local.kill()
+    local.start_again()
+    local.call("POST", "/_local/clock", {"advanceSeconds": 11})
+    again = pull(local.google(pubsub_v1.SubscriberClient), name)
+    assert texts(again) == ["left"]

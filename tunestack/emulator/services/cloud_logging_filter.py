@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -23,8 +24,9 @@ SEVERITIES = ("DEFAULT", "DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICA
 _TIMES = {"timestamp", "receiveTimestamp", "receive_timestamp"}
 
 
+@lru_cache(maxsize=256)
 def parse(text: str) -> Predicate:
-    """A predicate on entries. Raises 400 INVALID_ARGUMENT."""
+    """A predicate on entries; sinks and metrics ask with the same few texts. Raises 400 INVALID_ARGUMENT."""
     without_comments = re.sub(r"(?m)^\s*--.*$", "", text)
     return list_filter.parse(without_comments, _FUNCTIONS, LANGUAGE)
 

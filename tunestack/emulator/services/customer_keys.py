@@ -3,7 +3,7 @@
 The service's agent uses the key: it must be there, in the same place, with an enabled primary version, and where
 IAM is enforced the agent needs a role on it. Words: googleapis/nodejs-storage#1254 (Cloud Storage, which tells a
 key that is not there from one that is forbidden as little as Google does), hashicorp/terraform-provider-google#11819
-(Vertex AI). Google checks a key that a body names before all else; so does the emulator, for every method.
+(Vertex AI). It is checked before all else.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tunestack.emulator.state import State
 Json = dict[str, Any]
 
 _KEY = re.compile(r"projects/[^/]+/locations/(?P<location>[^/]+)/keyRings/[^/]+/cryptoKeys/[^/]+")
+_MAKING = ("create", "upload", "copy", "patch")
 _STORAGE_AGENT = "service-{}@gs-project-accounts.iam.gserviceaccount.com"
 _VERTEX_AGENT = "service-{}@gcp-sa-aiplatform.iam.gserviceaccount.com"
 _STORAGE_WORDS = (
@@ -31,7 +32,8 @@ _STORAGE_WORDS = (
 
 def check(call: Call) -> None:
     """Raises 400 where a body of Vertex AI's names a key that Vertex AI cannot use."""
-    if call.method.service != "aiplatform" or call.method.verb not in ("POST", "PATCH"):
+    service, *_, verb = call.method.id.split(".")
+    if service != "aiplatform" or verb not in _MAKING:
         return
     for name in _named(call.body):
         project, location = _place(call)

@@ -25,8 +25,8 @@ OPERATIONS = "operations"
 def named_row(call: Call, parameter: str = "name", kind: str = "") -> Json:
     """The row that a path parameter names. Raises 404, worded with the ``kind`` (``CryptoKey``) where it is given."""
     name = call.parent(parameter)
-    message = f"{kind} {call.state.projects.by_id(name)} not found." if kind else None
-    return call.state.rows.get(name, message)
+    shown = name if call.method.service == "aiplatform" else call.state.projects.by_id(name)
+    return call.state.rows.get(name, f"{kind} {shown} not found." if kind else f"{shown} is not found.")
 
 
 def chosen_id(call: Call, parameter: str, pattern: str) -> str:

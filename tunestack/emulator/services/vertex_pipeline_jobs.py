@@ -8,6 +8,7 @@ from typing import Any
 from tunestack.emulator.call import Call, implements
 from tunestack.emulator.errors import invalid
 from tunestack.emulator.jobs.templates import find_template
+from tunestack.emulator.services.artifact_registry_templates import held_template
 from tunestack.emulator.services.vertex_jobs import submit
 
 Json = dict[str, Any]
@@ -36,5 +37,11 @@ def create(call: Call) -> Json:
         if violations:
             raise invalid("\n".join(text for _, text in violations), violations)
     labels = {**body.get("labels", {}), _BILLING_LABEL: str(state.new_id())}
-    version = {"templateMetadata": {"version": template.version}} if template else {}
-    return submit(call, PIPELINE_JOBS, identifier, "PIPELINE_STATE_PENDING", labels=labels, **version)
+    fetched: Json = {"templateMetadata": {"version": template.version}} if template else {}
+    held = held_template(state, template_uri)
+    if held:
+        fetched = {
+            "templateMetadata": {"version": held[0]},
+            "pipelineSpec": body.get("pipelineSpec") or held[1],
+        }
+    return submit(call, PIPELINE_JOBS, identifier, "PIPELINE_STATE_PENDING", labels=labels, **fetched)
