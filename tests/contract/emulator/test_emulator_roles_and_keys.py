@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+from dataclasses import replace
 
 import google.auth.transport.requests
 import pytest
@@ -14,6 +15,9 @@ from google.auth.credentials import AnonymousCredentials
 from google.oauth2 import service_account
 from googleapiclient.discovery import build
 from googleapiclient.errors import HttpError
+
+from tunestack.emulator import process
+from tunestack.emulator.environment import token_of
 
 
 @pytest.fixture
@@ -46,6 +50,26 @@ def test_a_role_is_made_changed_deleted_and_restored(iam, project):
         "Tunes"
     ]
     assert "deleted" not in roles.undelete(name=made["name"], body={}).execute()
+
+
+def test_a_role_permits_what_it_names_and_nothing_once_it_is_deleted(emulator, tmp_path):
+    local = type(emulator)(replace(emulator.options, data=tmp_path / "data", port=0, enforce_iam=True))
+    try:
+        project, ada = local.options.project, "ada@example.org"
+        role = {"title": "Reads buckets", "includedPermissions": ["storage.buckets.get"]}
+        body = {"roleId": "reads", "role": role}
+        made = local.call("POST", f"/v1/projects/{project}/roles", body)
+        local.call("POST", "/storage/v1/b", {"name": "held"}, project=project)
+        policy = local.call("POST", f"/v1/projects/{project}:getIamPolicy", {})
+        policy["bindings"].append({"role": made["name"], "members": [f"user:{ada}"]})
+        local.call("POST", f"/v1/projects/{project}:setIamPolicy", {"policy": policy})
+        bearer = {"authorization": f"Bearer {token_of(ada)}"}
+        assert local.http.get("/storage/v1/b/held", headers=bearer).status_code == 200
+        assert local.http.get("/storage/v1/b/held/o", headers=bearer).status_code == 403
+        local.call("DELETE", f"/v1/{made['name']}")
+        assert local.http.get("/storage/v1/b/held", headers=bearer).status_code == 403
+    finally:
+        process.stop(tmp_path / "data")
 
 
 def test_a_keys_private_half_is_told_once_and_signs_in(iam, project):
