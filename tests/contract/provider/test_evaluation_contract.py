@@ -180,6 +180,67 @@ async def test_interrupted_nothing_is_stored(engine: Any, vertex: Any) -> None:
     assert caught.value.code() == grpc.StatusCode.CANCELLED
 
 
+async def test_a_verdict_is_a_record_a_read_gives_it_back_and_a_delete_leaves_the_report(
+    engine: Any, vertex: Any
+) -> None:
+    inputs = await declared(engine)
+    id_, outputs = await engine.create(EVALUATION, inputs)
+    vertex.requests.clear()
+    assert await engine.read(EVALUATION, id_, outputs, inputs) == (id_, outputs, inputs)
+    imported, _, _ = await engine.read(EVALUATION, id_, {}, {})
+    assert imported == ""
+    await engine.delete(EVALUATION, id_, outputs, inputs)
+    await engine.delete(EVALUATION, id_, outputs, inputs)
+    assert vertex.requests == []
+    assert outputs["reportUri"] in vertex.objects
+
+
+async def test_a_worse_model_at_the_same_place_is_red_and_so_is_its_read(engine: Any, vertex: Any) -> None:
+    inputs = await declared(engine)
+    id_, outputs = await engine.create(EVALUATION, inputs)
+    vertex.endpoints[f"{ENDPOINT}8"] = vertex.endpoints[ENDPOINT]
+    vertex.replies = lambda name, text: "sarcasm"
+    edited = await declared(engine, endpoint=f"{ENDPOINT}8")
+    assert await engine.diff(EVALUATION, id_, outputs, inputs, edited) == ({"endpoint": "UPDATE"}, False)
+    failure = await failed_gate(engine, engine.update(EVALUATION, id_, outputs, edited))
+    assert (failure.id, failure.outputs["verdict"]) == (id_, "FAIL")
+    read = await failed_gate(engine, engine.read(EVALUATION, id_, failure.outputs, edited))
+    assert read.reasons == failure.reasons
+    # Back at the model that passed, it is judged again and not believed.
+    assert (await engine.diff(EVALUATION, id_, failure.outputs, edited, inputs))[0] == {
+        "endpoint": "UPDATE",
+        "verdict": "UPDATE",
+    }
+
+
+@pytest.mark.parametrize("end", ["interrupted", "gone"])
+async def test_an_update_that_comes_to_no_verdict_stores_none(engine: Any, vertex: Any, end: str) -> None:
+    inputs = await declared(engine)
+    id_, outputs = await engine.create(EVALUATION, inputs)
+    asked = asyncio.Event()
+    replies = vertex.replies
+
+    def reply(name: str, text: str) -> str:
+        asked.set()
+        return str(replies(name, text))
+
+    def gone(method: str, path: str, done: bool) -> int | None:
+        return 404 if path.endswith(":predict") and not done else None
+
+    if end == "gone":
+        vertex.faults.append(gone)
+    else:
+        vertex.replies = reply
+    update = asyncio.ensure_future(engine.update(EVALUATION, id_, outputs, inputs))
+    if end == "interrupted":
+        await asked.wait()
+        await engine.cancel()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await update
+    # No partial failure: what is in state, and the verdict of then, stays as it is.
+    assert caught.value.code() is (grpc.StatusCode.NOT_FOUND if end == "gone" else grpc.StatusCode.CANCELLED)
+
+
 @pytest.mark.parametrize(
     ("change", "property_", "words"),
     [
