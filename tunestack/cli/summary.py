@@ -26,7 +26,11 @@ def show_summary(outputs: Mapping[str, Any], console: Console, *, seconds: float
     """Print the summary of the stack's ``outputs``; ``seconds`` is how long the operation took."""
     from rich.rule import Rule
 
-    models: Mapping[str, Mapping[str, Any]] = outputs.get("models") or {}
+    from tunestack.provider.values import UNKNOWN_TEXT
+
+    declared: Mapping[str, Mapping[str, Any]] = outputs.get("models") or {}
+    # The Pulumi CLI keeps outputs of what a selection left out as unknown: there is no such model yet.
+    models = {name: model for name, model in declared.items() if model.get("state") != UNKNOWN_TEXT}
     environments: Mapping[str, Mapping[str, Any]] = outputs.get("environments") or {}
     if not models and not environments:
         return
