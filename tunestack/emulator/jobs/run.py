@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from tunestack.emulator.jobs.states import LIVE, Ended, TaskCancelled, TaskFailed, short_state
+from tunestack.emulator.bigquery.billing_export import note_usage
+from tunestack.emulator.jobs.states import ENDED, LIVE, Ended, TaskCancelled, TaskFailed, short_state
 
 if TYPE_CHECKING:
     from tunestack.emulator.jobs.training import Training
@@ -87,7 +88,10 @@ class Run:
         row = {key: value for key, value in {**self.row, **fields}.items() if value is not None}
         if state:
             row["state"] = self.state_prefix + state
-        self.state.rows.put(self.name, {**row, "updateTime": self.state.now()})
+        with self.state.database.transaction():
+            self.state.rows.put(self.name, {**row, "updateTime": self.state.now()})
+            if state in ENDED:
+                note_usage(self.state, row)
 
     async def script_start(self) -> None:
         """Suffer a script that holds the job before it runs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from tunestack.emulator.bigquery import billing_export
 from tunestack.emulator.bigquery.refusal import refused
 from tunestack.emulator.bigquery.tables import (
     DATASETS,
@@ -67,6 +68,8 @@ def insert(call: Call) -> Json:
         "type": "DEFAULT",
     }
     state.rows.create(DATASETS, f"bigquery/{project}", dataset_name(project, dataset), row)
+    if dataset == billing_export.DATASET:
+        billing_export.ensure_table(state, project)
     return _shown(row)
 
 

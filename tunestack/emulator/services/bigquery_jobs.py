@@ -7,6 +7,7 @@ import re
 import uuid
 from typing import Any
 
+from tunestack.emulator.bigquery.billing_export import settle
 from tunestack.emulator.bigquery.engine import check_installed
 from tunestack.emulator.bigquery.jobs import JOBS, job_name, kind_of, milliseconds, work_of
 from tunestack.emulator.bigquery.refusal import refused
@@ -34,6 +35,7 @@ _OF_QUERY = (
 async def insert(call: Call) -> Json | Reply:
     """A job; a load job may carry its data (``uploadType=multipart`` or ``resumable``)."""
     check_installed()
+    await settle(call.state)
     if call.kind != "upload":
         row = _new(call, call.body)
         if row["configuration"].get("dryRun"):
@@ -64,6 +66,7 @@ async def go_on(call: Call) -> Json | Reply:
 async def query(call: Call) -> Json:
     """A query job, waited for. The same ``requestId`` is the same job."""
     check_installed()
+    await settle(call.state)
     body = call.body
     state = call.state
     project = project_id(state, call.path["projectId"])

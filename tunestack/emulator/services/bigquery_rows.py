@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+from tunestack.emulator.bigquery.billing_export import settle
 from tunestack.emulator.bigquery.engine import check_installed
 from tunestack.emulator.bigquery.fields import Unfit, row_in, row_out
 from tunestack.emulator.bigquery.model import Reference
@@ -28,6 +29,8 @@ _PAGE = 10_000
 
 @implements("bigquery.tabledata.list")
 async def list_rows(call: Call) -> Json:
+    check_installed()
+    await settle(call.state)
     reference = _reference(call)
     row = get_table(call.state, reference)
     if row["type"] != "TABLE":
