@@ -69,6 +69,20 @@ def test_a_repository_of_each_format_is_made_changed_and_removed(registry, kind)
         registry.get_repository(name=made.name)
 
 
+def test_an_operation_that_takes_a_while_is_waited_for(emulator, registry):
+    emulator.call("POST", "/_local/settings", {"operationPolls": 1})
+    try:
+        operation = registry.create_repository(
+            parent=PARENT,
+            repository_id=f"r-{uuid.uuid4().hex[:8]}",
+            repository=artifactregistry_v1.Repository(format_=Format.KFP),
+        )
+        assert not operation.operation.done
+        assert operation.result(timeout=60).format_ is Format.KFP
+    finally:
+        emulator.call("POST", "/_local/settings", {"operationPolls": 0})
+
+
 def test_what_google_forbids_of_a_repository_is_refused(registry):
     made = repository(registry, Format.KFP)
     other = artifactregistry_v1.Repository(name=made.name, format_=Format.DOCKER)

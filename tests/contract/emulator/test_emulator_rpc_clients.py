@@ -138,12 +138,12 @@ def test_entries_and_sinks_go_through_loggings_generated_clients(channel, projec
         config.get_sink(sink_name=f"{project}/sinks/s")
 
 
-def test_the_emulator_serves_grpc_itself_where_it_is_asked_to(start):
+def test_the_emulator_serves_grpc_itself_where_it_is_asked_to(emulator, start):
     local = start(rpc_port=0)
     with grpc.insecure_channel(f"127.0.0.1:{local.call('GET', '/_local/health')['rpcPort']}") as channel:
         metrics = monitoring_v3.MetricServiceClient(transport=MetricServiceGrpcTransport(channel=channel))
         assert list(metrics.list_metric_descriptors(name="projects/p1")) == []
-    assert "rpcPort" not in start(data=local.options.data.parent / "other").call("GET", "/_local/health")
+    assert "rpcPort" not in emulator.call("GET", "/_local/health")
 
 
 def test_a_streaming_pull_hands_messages_to_a_callback(address, monkeypatch, project):
