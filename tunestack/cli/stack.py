@@ -113,7 +113,7 @@ def _output(engine: Engine, arguments: argparse.Namespace) -> int:
 
 
 def _assigned(name: str, value: Any) -> str:
-    """``name=value``, quoted where a shell would read it otherwise. (The Pulumi CLI may quote the same text in another way.)"""
+    """``name=value``, quoted for a shell where that is needed; the Pulumi CLI may quote the same text otherwise."""
     return f"{name}={shlex.quote(_worded(value))}"
 
 
