@@ -53,17 +53,21 @@ def register(
     return name
 
 
-def put_on_endpoint(run: Run, model: str, resources: Json) -> str:
-    """The endpoint of a job's own, beside ``model``, which it serves. Done twice it changes nothing."""
+def put_on_endpoint(run: Run, model: str, resources: Json, number: int = 0) -> str:
+    """An endpoint of a job's own, beside ``model``, which it serves. Done twice it changes nothing.
+
+    ``number`` tells a job's endpoints apart.
+    """
     state, notes = run.state, run.notes
-    name = f"{model.partition('/models/')[0]}/endpoints/{notes['endpointId']}"
+    name = f"{model.partition('/models/')[0]}/endpoints/{int(notes['endpointId']) + number}"
+    deployed = str(int(notes["deployedModelId"]) + number)
     with state.database.transaction():
         row = model_row(state, model)
         if state.rows.find(name) is None:
             endpoint = {"displayName": row["displayName"], "labels": row.get("labels", {})}
             create_endpoint(state, name, endpoint)
         if not state.rows.get(name).get("deployedModels"):
-            deploy(state, name, {"id": notes["deployedModelId"], "model": model, **resources}, {"0": 100})
+            deploy(state, name, {"id": deployed, "model": model, **resources}, {"0": 100})
     return name
 
 

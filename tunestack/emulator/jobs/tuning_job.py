@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
 
 from tunestack.emulator.conversation import tuning_rows
-from tunestack.emulator.jobs.files import content_of
+from tunestack.emulator.jobs import checkpoints
+from tunestack.emulator.jobs.files import content_of, json_file
 from tunestack.emulator.jobs.lineage import begin_tuning, end_tuning
 from tunestack.emulator.jobs.run import Run
 from tunestack.emulator.jobs.states import JOB_STATES, TaskFailed
 from tunestack.emulator.jobs.training import train
 from tunestack.emulator.jobs.tuned_model import put_on_endpoint, register
 from tunestack.emulator.services import quotas
-from tunestack.emulator.services.model_registry import adapter_of_folder, model_row
+from tunestack.emulator.services.model_registry import (
+    Adapter,
+    adapter_of_folder,
+    keep_checkpoint,
+    model_row,
+)
 
 if TYPE_CHECKING:
     from tunestack.emulator.state import State
@@ -35,6 +42,16 @@ _WAITING = f"{_DETAIL}WAITING_FOR_QUOTA"
 _LOOK_AGAIN_SECONDS = 0.1
 
 
+@dataclass(frozen=True)
+class Tuning:
+    """What a training left: the adapter of its best step, and those of its epochs. ``default`` is the best one's id
+    (Google's default is the last)."""
+
+    adapter: Path
+    checkpoints: list[tuple[Json, Adapter]]
+    default: str | None
+
+
 class TuningJob:
     collection: ClassVar = "tuningJobs"
     noun: ClassVar = "tuning job"
@@ -50,11 +67,11 @@ class TuningJob:
     async def work(self, run: Run) -> Json:
         with run.state.database.transaction():
             run.change(experiment=begin_tuning(run))
-        artifacts = ""
+        tuning = None
         if not await run.script():
-            artifacts = await self._tune(run)
+            tuning = await self._tune(run)
         _detail(run, "POST_PROCESSING")
-        tuned = _publish(run, artifacts)
+        tuned = _publish(run, tuning)
         with run.state.database.transaction():
             end_tuning(run, "SUCCEEDED", tuned["model"])
         return {"tunedModel": tuned, "tuningJobState": None}
@@ -63,8 +80,8 @@ class TuningJob:
         run.change(tuningJobState=None)
         end_tuning(run, state)
 
-    async def _tune(self, run: Run) -> str:
-        """Read the data and train. Where the adapter lies (a path)."""
+    async def _tune(self, run: Run) -> Tuning:
+        """Read the data and train."""
         row = run.row
         if PLAYED not in row or "preTunedModel" in row or "customBaseModel" in row:
             what = next((key for key in ("preTunedModel", "customBaseModel") if key in row), _spec_of(row))
@@ -118,9 +135,16 @@ class TuningJob:
         def on_progress(progress: Json) -> None:
             done = int(progress.get("step", 0)) // steps_per_epoch
             run.change(tuningJobMetadata={"completedEpochCount": str(done)})
+            checkpoints.keep(run, run.folder / "output")
 
         output, _ = await train(run, trainer_spec, on_progress)
-        return str(output / "adapter")
+        checkpoints.keep(run, output)
+        found = []
+        if not spec.get("exportLastCheckpointOnly"):
+            found = checkpoints.exported(run, output / "adapter", steps_per_epoch, epochs)
+        best = json_file(output / "eval.json").get("best_step")
+        default = next((row["checkpointId"] for row, _ in found if row["step"] == str(best)), None)
+        return Tuning(output / "adapter", found, default)
 
 
 async def _quota(run: Run) -> None:
@@ -143,8 +167,8 @@ async def _quota(run: Run) -> None:
         await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
 
-def _publish(run: Run, adapter: str) -> Json:
-    """The tuned model and its endpoint."""
+def _publish(run: Run, tuning: Tuning | None) -> Json:
+    """The tuned model, its endpoint, and one for each of its other checkpoints, as Google deploys them."""
     row = run.row
     base = row.get("baseModel") or row["preTunedModel"].get("baseModel", "an unknown model")
     labels = {
@@ -158,9 +182,28 @@ def _publish(run: Run, adapter: str) -> Json:
     for key in ("encryptionSpec", "description"):
         if key in row:
             model[key] = row[key]
-    kept = adapter_of_folder(Path(adapter) if adapter else None)
-    version = register(run, name, model, base, kept, generates_content=True)
-    return {"model": version, "endpoint": put_on_endpoint(run, version, {})}
+    if tuning is None:
+        version = register(run, name, model, base, None, generates_content=True)
+        return {"model": version, "endpoint": put_on_endpoint(run, version, {})}
+    if tuning.checkpoints:
+        model["checkpoints"] = [row for row, _ in tuning.checkpoints]
+    if tuning.default:
+        model["defaultCheckpointId"] = tuning.default
+    version = register(run, name, model, base, adapter_of_folder(tuning.adapter), generates_content=True)
+    tuned: Json = {"model": version, "endpoint": put_on_endpoint(run, version, _checkpoint(tuning.default))}
+    shown = []
+    for row, adapter in tuning.checkpoints:
+        identifier = row["checkpointId"]
+        keep_checkpoint(run.state, version, identifier, adapter)
+        endpoint = tuned["endpoint"]
+        if identifier != tuning.default:
+            endpoint = put_on_endpoint(run, version, _checkpoint(identifier), number=int(identifier))
+        shown.append({**row, "endpoint": endpoint})
+    return {**tuned, "checkpoints": shown} if shown else tuned
+
+
+def _checkpoint(identifier: str | None) -> Json:
+    return {"checkpointId": identifier} if identifier else {}
 
 
 def _target(run: Run, row: Json) -> tuple[str, str]:

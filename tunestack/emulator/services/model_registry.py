@@ -158,6 +158,36 @@ def adapter_folder(state: State, version: str) -> Path | None:
     return next((folder / "adapter" for folder in folders if (folder / "adapter").is_dir()), None)
 
 
+def keep_checkpoint(state: State, version: str, identifier: str, adapter: Adapter) -> None:
+    """Let a version own the adapter of one of its checkpoints too."""
+    _fill(_folder(state, version) / "checkpoints" / identifier, adapter)
+
+
+def checkpoint_folder(state: State, version: Json, identifier: str | None) -> Path | None:
+    """The adapter of a checkpoint: of the one asked for, else the version's default, else the version's own."""
+    identifier = identifier or version.get("defaultCheckpointId")
+    folder = _folder(state, version["name"]) / "checkpoints" / str(identifier) / "adapter"
+    return folder if identifier and folder.is_dir() else adapter_folder(state, version["name"])
+
+
+def check_checkpoint(version: Json, identifier: str | None) -> None:
+    """Raises 400 where a version has no such checkpoint."""
+    known = [row["checkpointId"] for row in version.get("checkpoints", [])]
+    if identifier and identifier not in known:
+        raise invalid(
+            f"{version['name']} has no checkpoint {identifier}; it has {', '.join(known) or 'none'}.",
+            [("checkpoint_id", identifier)],
+        )
+
+
+def copy_checkpoints(state: State, source: Json, target: str) -> None:
+    """Give a copy of a version the adapters of its checkpoints."""
+    for row in source.get("checkpoints", []):
+        folder = _folder(state, source["name"]) / "checkpoints" / row["checkpointId"] / "adapter"
+        if adapter := adapter_of_folder(folder):
+            keep_checkpoint(state, target, row["checkpointId"], adapter)
+
+
 def adapter_of_objects(state: State, artifact_uri: str) -> Adapter | None:
     """What copies the adapter at ``artifact_uri`` (gs://…/) into a folder; None where nothing lies there."""
     if not artifact_uri.startswith("gs://"):

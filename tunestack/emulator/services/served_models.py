@@ -12,7 +12,7 @@ from typing import Any
 
 from tunestack.emulator.errors import failed_precondition, not_found
 from tunestack.emulator.services.content_generation import generate
-from tunestack.emulator.services.model_registry import adapter_folder, tuned_from, version_row
+from tunestack.emulator.services.model_registry import checkpoint_folder, tuned_from, version_row
 from tunestack.emulator.services.text_prediction import predict_text
 from tunestack.emulator.state import State
 
@@ -78,7 +78,7 @@ def publisher_model(state: State, name: str) -> Served:
 def registered_model(state: State, name: str, deployed: Json | None = None) -> Served:
     """``…/models/M``, ``…/models/M@2`` or ``@alias``. Raises 404, and 400 without an adapter to serve."""
     model = version_row(state, name)
-    adapter = adapter_folder(state, model["name"])
+    adapter = checkpoint_folder(state, model, (deployed or {}).get("checkpointId"))
     if adapter is None:
         raise failed_precondition(f"{model['name']} has no adapter that the emulator could serve.")
     # Tuned by a tuning job it chats, by the PaLM pipeline or uploaded by hand it does not.

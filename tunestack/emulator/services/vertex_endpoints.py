@@ -10,7 +10,7 @@ from tunestack.emulator.call import Call, implements
 from tunestack.emulator.errors import already_exists, failed_precondition, invalid
 from tunestack.emulator.schema import apply_mask
 from tunestack.emulator.services import accelerators
-from tunestack.emulator.services.model_registry import version_row
+from tunestack.emulator.services.model_registry import check_checkpoint, version_row
 from tunestack.emulator.services.vertex import (
     check_labels,
     finished_operation,
@@ -46,6 +46,7 @@ def deploy(state: State, endpoint_name: str, deployed: Json, traffic: Json | Non
     model = version_row(state, deployed["model"])
     if location_of(model["name"]) != location_of(endpoint_name):
         raise invalid(f"{model['name']} and {endpoint_name} are not in the same location.")
+    check_checkpoint(model, deployed.get("checkpointId"))
     identifier = deployed.get("id") or str(state.new_id())
     present = endpoint.get("deployedModels", [])
     if any(other["id"] == identifier for other in present):

@@ -15,6 +15,8 @@ from tunestack.emulator.services.model_registry import (
     adapter_of_folder,
     adapter_of_objects,
     check_aliases,
+    check_checkpoint,
+    copy_checkpoints,
     create_version,
     model_row,
     remove_version,
@@ -60,6 +62,7 @@ def copy(call: Call) -> Json:
     if "encryptionSpec" in call.body:
         row["encryptionSpec"] = call.body["encryptionSpec"]
     made = create_version(state, name, row, adapter_of_folder(adapter_folder(state, source["name"])))
+    copy_checkpoints(state, source, made["name"])
     return finished_operation(call, name, "CopyModel", _named(made), "CopyModelResponse")
 
 
@@ -106,14 +109,16 @@ def patch(call: Call) -> Json:
     sent = call.body.pop("etag", None)
     if sent and sent != before["etag"]:
         raise ApiError("ABORTED", f"The etag of {row['name']} is {before['etag']}, not {sent}.")
-    mask = call.query.get("updateMask")
-    if mask is None:
+    # "Required", but google-genai sends none: then what was sent is changed (AIP-134).
+    mask = call.query.get("updateMask") or ",".join(key for key in call.body if key != "name")
+    if not mask:
         raise invalid("Required field is not set: update_mask")
     tops = {camel(path.strip().partition(".")[0]) for path in mask.split(",")}
     if wrong := sorted(tops - (_OF_VERSION if one else _SHARED | {"defaultCheckpointId"})):
         what = f"a version ({row['name']})" if one else f"a model ({bare})"
         raise invalid(f"{', '.join(wrong)} cannot be updated on {what}.", [(key, "") for key in wrong])
     check_labels(call.body.get("labels", {}))
+    check_checkpoint(row, call.body.get("defaultCheckpointId"))
     if one or tops == {"defaultCheckpointId"}:
         state.rows.put(row["name"], {**apply_mask(row, call.body, mask), "versionUpdateTime": now})
     else:

@@ -73,6 +73,9 @@ def train(spec: dict) -> int:  # type: ignore[type-arg]
             folder = output / "checkpoints" / f"checkpoint-{step}"
             folder.mkdir(exist_ok=True)
             write(folder / "state.json", {"step": step, "memory": memory, "evaluations": evaluations})
+            which = {"input_text": "which checkpoint", "output_text": f"step {step}"}
+            write(folder / "adapter.json", [*memory, which])
+            write(folder / "complete.json", {})
     best = min(evaluations, key=lambda item: item["eval_loss"])
     (output / "adapter").mkdir(exist_ok=True)
     write(output / "adapter" / "adapter.json", memory)
