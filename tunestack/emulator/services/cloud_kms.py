@@ -31,7 +31,7 @@ Json = dict[str, Any]
 
 _RING = "cloudkms.projects.locations.keyRings"
 _ID = r"[a-zA-Z0-9_-]{1,63}"
-# Purposes other than these are kept and read back; their own operations (sign, mac) answer 501.
+# Keys of other purposes are kept and read back; their operations (sign, mac) answer 501.
 _ROTATED = "ENCRYPT_DECRYPT"
 _DAY = 86_400
 # cloud.google.com/kms/docs/reference/rest/v1/projects.locations.keyRings.cryptoKeys

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 from tunestack.emulator.call import Call, implements
-from tunestack.emulator.services.iam_policy import set_policy, shown
+from tunestack.emulator.services.iam_policy import policy_of, replace_policy
 
 Json = dict[str, Any]
 
@@ -43,22 +42,15 @@ def get(call: Call) -> Json:
 @implements("cloudresourcemanager.projects.getIamPolicy")
 def get_iam_policy(call: Call) -> Json:
     _, number = _project(call)
-    return _wire(call.state.policies.get(f"projects/{number}"))
+    return policy_of(call, f"projects/{number}")
 
 
 @implements("cloudresourcemanager.projects.setIamPolicy")
 def set_iam_policy(call: Call) -> Json:
     _, number = _project(call)
-    policy = dict(call.body.get("policy", {}))
-    if policy.get("etag"):
-        policy["etag"] = base64.b64decode(policy["etag"]).decode("latin-1")
-    return _wire(set_policy(call.state, f"projects/{number}", policy, call.body.get("updateMask")))
+    return replace_policy(call, f"projects/{number}")
 
 
 @implements("cloudresourcemanager.projects.testIamPermissions")
 def test_iam_permissions(call: Call) -> Json:
     return {"permissions": call.body.get("permissions", [])}
-
-
-def _wire(policy: Json) -> Json:
-    return {**shown(policy), "etag": base64.b64encode(policy["etag"].encode()).decode()}

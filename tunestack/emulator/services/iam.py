@@ -9,7 +9,7 @@ from typing import Any
 from tunestack.emulator.call import Call, implements
 from tunestack.emulator.errors import already_exists, invalid, not_found
 from tunestack.emulator.schema import apply_mask
-from tunestack.emulator.services.iam_policy import set_policy, shown
+from tunestack.emulator.services.iam_policy import policy_of, replace_policy
 from tunestack.emulator.services.paging import page
 from tunestack.emulator.state import State, etag
 
@@ -125,27 +125,15 @@ def delete(call: Call) -> Json:
 
 @implements("iam.projects.serviceAccounts.getIamPolicy")
 def get_iam_policy(call: Call) -> Json:
-    return _wire(call.state.policies.get(_row_name(_get(call))))
+    return policy_of(call, _row_name(_get(call)))
 
 
 @implements("iam.projects.serviceAccounts.setIamPolicy")
 def set_iam_policy(call: Call) -> Json:
-    policy = _unwire(call.body.get("policy", {}))
-    return _wire(set_policy(call.state, _row_name(_get(call)), policy, call.body.get("updateMask")))
+    return replace_policy(call, _row_name(_get(call)))
 
 
 @implements("iam.projects.serviceAccounts.testIamPermissions")
 def test_iam_permissions(call: Call) -> Json:
     _get(call)
     return {"permissions": call.body.get("permissions", [])}
-
-
-def _wire(policy: Json) -> Json:
-    """An etag is bytes on the wire."""
-    return {**shown(policy), "etag": base64.b64encode(policy["etag"].encode()).decode()}
-
-
-def _unwire(policy: Json) -> Json:
-    if not policy.get("etag"):
-        return policy
-    return {**policy, "etag": base64.b64decode(policy["etag"]).decode("latin-1")}

@@ -79,16 +79,26 @@ def shown(policy: Json) -> Json:
 def read_policy(call: Call, kind: str = "") -> Json:
     """A whole ``getIamPolicy`` method of a resource that is there."""
     named_row(call, "resource", kind)
-    return _wire(call.state.policies.get(call.parent("resource")))
+    return policy_of(call, call.parent("resource"))
 
 
 def write_policy(call: Call, kind: str = "") -> Json:
     """A whole ``setIamPolicy`` method."""
     named_row(call, "resource", kind)
+    return replace_policy(call, call.parent("resource"))
+
+
+def policy_of(call: Call, resource: str) -> Json:
+    """The policy kept under a name, as it goes over the wire: an etag is bytes there."""
+    return _wire(call.state.policies.get(resource))
+
+
+def replace_policy(call: Call, resource: str) -> Json:
+    """Put the body's policy in the place of the one kept under a name. Raises as `set_policy` does."""
     policy = dict(call.body.get("policy", {}))
     if policy.get("etag"):
         policy["etag"] = base64.b64decode(policy["etag"]).decode("latin-1")
-    return _wire(set_policy(call.state, call.parent("resource"), policy, call.body.get("updateMask")))
+    return _wire(set_policy(call.state, resource, policy, call.body.get("updateMask")))
 
 
 def held_permissions(call: Call) -> Json:
@@ -97,5 +107,4 @@ def held_permissions(call: Call) -> Json:
 
 
 def _wire(policy: Json) -> Json:
-    """An etag is bytes on the wire."""
     return {**shown(policy), "etag": base64.b64encode(policy["etag"].encode()).decode()}
