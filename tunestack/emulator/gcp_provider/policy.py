@@ -11,8 +11,18 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
+from tunestack.emulator.gcp_provider.bindings import (
+    CONDITION,
+    binding_of,
+    condition_key,
+    conditional,
+    held_as,
+    policy_text,
+    rebound,
+    same_policy,
+)
 from tunestack.emulator.gcp_provider.declared import declared
 from tunestack.emulator.gcp_provider.errors import ProviderError
 from tunestack.emulator.gcp_provider.lifecycle import Found, Lifecycle, State
@@ -20,8 +30,6 @@ from tunestack.emulator.gcp_provider.mapping import Json
 from tunestack.emulator.gcp_provider.rest import CONFLICTS, PAUSES, GoogleError, Rest
 from tunestack.emulator.gcp_provider.schema import Call, ResourceType, expand, parse
 from tunestack.emulator.gcp_provider.values import Value
-
-_CONDITION = ("title", "expression", "description")
 
 
 def itself(policy: Json) -> Json:
@@ -188,21 +196,21 @@ class PolicyBinding(PolicyLifecycle):
     named: tuple[str, ...] = ("role",)
 
     def put(self, policy: Json, values: State) -> Json | None:
-        binding = _binding(policy, values)
-        wanted = {"role": values["role"], "members": list(values["members"]), **_conditional(values)}
-        return None if binding == wanted else _written(policy, binding, wanted)
+        binding = binding_of(policy, values)
+        wanted = {"role": values["role"], "members": list(values["members"]), **conditional(values)}
+        return None if binding == wanted else rebound(policy, binding, wanted)
 
     def removed(self, policy: Json, values: State) -> Json | None:
-        binding = _binding(policy, values)
-        return None if binding is None else _written(policy, binding, None)
+        binding = binding_of(policy, values)
+        return None if binding is None else rebound(policy, binding, None)
 
     def seen(self, policy: Json, values: State) -> Json | None:
         """A role that nobody has is a binding without members, not one that is gone."""
-        binding = _binding(policy, values) or {"members": []}
+        binding = binding_of(policy, values) or {"members": []}
         return {"role": values["role"], "members": list(binding["members"])}
 
     def identity(self, values: State) -> str:
-        return f"{super().identity(values)}/{values['role']}{_condition_key(values)}"
+        return f"{super().identity(values)}/{values['role']}{condition_key(values)}"
 
     def variables_of_id(self, identity: str) -> dict[str, Value]:
         """``{holder} {role} [{title of the condition}]``; a title may hold blanks."""
@@ -216,7 +224,7 @@ class PolicyBinding(PolicyLifecycle):
         for binding in policy.get("bindings", []):
             titled = (binding.get("condition") or {}).get("title", "") == title
             if titled and binding["role"] == variables["role"]:
-                return {**variables, **_conditional(binding)}
+                return {**variables, **conditional(binding)}
         return variables
 
 
@@ -226,27 +234,27 @@ class PolicyMember(PolicyBinding):
     named = ("role", "member")
 
     def put(self, policy: Json, values: State) -> Json | None:
-        binding = _binding(policy, values)
-        if binding is not None and _held(binding, values["member"]):
+        binding = binding_of(policy, values)
+        if binding is not None and held_as(binding, values["member"]):
             return None
-        base = binding or {"role": values["role"], "members": [], **_conditional(values)}
-        return _written(policy, binding, {**base, "members": [*base["members"], values["member"]]})
+        base = binding or {"role": values["role"], "members": [], **conditional(values)}
+        return rebound(policy, binding, {**base, "members": [*base["members"], values["member"]]})
 
     def removed(self, policy: Json, values: State) -> Json | None:
-        binding = _binding(policy, values)
-        if binding is None or (held := _held(binding, values["member"])) is None:
+        binding = binding_of(policy, values)
+        if binding is None or (held := held_as(binding, values["member"])) is None:
             return None
         left = [member for member in binding["members"] if member != held]
-        return _written(policy, binding, {**binding, "members": left} if left else None)
+        return rebound(policy, binding, {**binding, "members": left} if left else None)
 
     def seen(self, policy: Json, values: State) -> Json | None:
-        binding = _binding(policy, values)
-        held = None if binding is None else _held(binding, values["member"])
-        return None if held is None else {"role": values["role"], "member": held, **_conditional(values)}
+        binding = binding_of(policy, values)
+        held = None if binding is None else held_as(binding, values["member"])
+        return None if held is None else {"role": values["role"], "member": held, **conditional(values)}
 
     def identity(self, values: State) -> str:
         holder = expand(self.holder.id, values)
-        return f"{holder}/{values['role']}/{values['member']}{_condition_key(values)}"
+        return f"{holder}/{values['role']}/{values['member']}{condition_key(values)}"
 
 
 class WholePolicy(PolicyLifecycle):
@@ -260,7 +268,7 @@ class WholePolicy(PolicyLifecycle):
         return {"version": 3, "bindings": [], **({"etag": policy["etag"]} if policy.get("etag") else {})}
 
     def seen(self, policy: Json, values: State) -> Json | None:
-        return {"policyData": _policy_data(policy)}
+        return {"policyData": policy_text(policy)}
 
 
 class AuditConfig(PolicyLifecycle):
@@ -314,11 +322,11 @@ def _policy_type(holder: PolicyHolder, kind: str) -> ResourceType:
         *({"condition"} if kind in ("Member", "Binding") else ()),
     }
     if kind in ("Member", "Binding"):
-        replaces |= {f"condition.{part}" for part in _CONDITION}
+        replaces |= {f"condition.{part}" for part in CONDITION}
     compared: dict[str, dict[str, Any]] = {
         "Member": {"member": {"canonical": str.lower}},
         "Binding": {"members": {"canonical": str.lower}},
-        "Policy": {"policyData": {"canonical": _same_policy}},
+        "Policy": {"policyData": {"canonical": same_policy}},
     }
     also = dict(compared.get(kind, {}))
     if holder.id.startswith(("b/", "projects/")):
@@ -344,67 +352,3 @@ def _policy_type(holder: PolicyHolder, kind: str) -> ResourceType:
 
 def _last(name: Value) -> str:
     return str(name).rpartition("/")[2]
-
-
-def _condition(holder: State) -> dict[str, Any]:
-    condition = holder.get("condition") or {}
-    return {key: condition[key] for key in _CONDITION if condition.get(key)}
-
-
-def _conditional(holder: State) -> Json:
-    return {"condition": condition} if (condition := _condition(holder)) else {}
-
-
-def _condition_key(values: State) -> str:
-    condition = _condition(values)
-    parts = (condition.get(key, "") for key in ("title", "description", "expression"))
-    return "/" + "/".join(parts) if condition else ""
-
-
-def _binding(policy: Json, values: State) -> Json | None:
-    """The policy's binding of the role under the condition."""
-    for binding in policy.get("bindings", []):
-        if binding["role"] == values["role"] and _condition(binding) == _condition(values):
-            return dict(binding)
-    return None
-
-
-def _held(binding: Json, member: str) -> str | None:
-    """The member as the policy writes it: Google writes e-mail addresses in lower case, whatever was sent."""
-    return next((str(held) for held in binding["members"] if held.lower() == member.lower()), None)
-
-
-def _written(policy: Json, old: Json | None, new: Json | None) -> Json:
-    bindings = [binding for binding in policy.get("bindings", []) if binding != old] + ([new] if new else [])
-    version = 3 if any(binding.get("condition") for binding in bindings) else policy.get("version", 1)
-    return {**policy, "version": version, "bindings": bindings}
-
-
-def _policy_data(policy: Json) -> str:
-    """As the real provider writes it: audited services, then bindings, nothing else."""
-    parts = {key: policy[key] for key in ("auditConfigs", "bindings") if policy.get(key)}
-    return json.dumps(parts, separators=(",", ":"))
-
-
-def _same_policy(text: Value) -> Value:
-    """Policies that mean the same as one text: order of bindings and members says nothing."""
-    try:
-        policy = json.loads(text)
-    except ValueError:
-        return text
-    if not isinstance(policy, dict):
-        return text
-    for binding in policy.get("bindings") or []:
-        binding["members"] = sorted({member.lower() for member in binding.get("members") or []})
-    for audited in policy.get("auditConfigs") or []:
-        for each in audited.get("auditLogConfigs") or []:
-            each["exemptedMembers"] = sorted(each.get("exemptedMembers") or [])
-        audited["auditLogConfigs"] = sorted(audited.get("auditLogConfigs") or [], key=repr)
-    parts = {
-        key: sorted(policy[key], key=_sorted_text) for key in ("bindings", "auditConfigs") if policy.get(key)
-    }
-    return json.dumps(parts, sort_keys=True)
-
-
-def _sorted_text(value: Value) -> str:
-    return json.dumps(cast(Any, value), sort_keys=True)
