@@ -196,6 +196,34 @@ def test_what_cannot_be_evaluated_is_refused(emulator, body, code, words):
     assert words in answer.json()["error"]["message"]
 
 
+def test_a_file_of_replies_is_evaluated_and_its_scores_aggregated(emulator, judging):
+    bucket = emulator.bucket()
+    rows = [{"response": "the cat", "reference": "the cat"}, {"response": "a dog", "reference": "the dog"}]
+    bucket.blob("replies.jsonl").upload_from_string("\n".join(map(json.dumps, rows)))
+    operation = judging.evaluate_dataset(
+        request=beta.EvaluateDatasetRequest(
+            location=LOCATION,
+            dataset={"gcs_source": {"uris": [f"gs://{bucket.name}/replies.jsonl"]}},
+            metrics=[
+                {"exact_match_spec": {}, "aggregation_metrics": ["AVERAGE", "MAXIMUM"]},
+                {"bleu_spec": {"use_effective_order": True}},
+            ],
+            output_config={"gcs_destination": {"output_uri_prefix": f"gs://{bucket.name}/out"}},
+        )
+    )
+    answer = emulator.call("GET", f"/ui/{operation.operation.name}")["response"]
+    exact, most, bleu = answer["aggregationOutput"]["aggregationResults"]
+    assert exact == {"aggregationMetric": "AVERAGE", "exactMatchMetricValue": {"score": 0.5}}
+    assert most["exactMatchMetricValue"]["score"] == 1
+    assert 0.5 < bleu["bleuMetricValue"]["score"] < 1
+    folder = answer["outputInfo"]["gcsOutputDirectory"].removeprefix(f"gs://{bucket.name}/")
+    lines = bucket.blob(f"{folder}/evaluation_results.jsonl").download_as_text().splitlines()
+    assert [json.loads(line)["results"][0]["score"] for line in lines] == [1, 0]
+    broken = {"dataset": {"gcsSource": {"uris": ["gs://nowhere/x"]}}, "metrics": [{"exactMatchSpec": {}}]}
+    broken["outputConfig"] = {"gcsDestination": {"outputUriPrefix": "gs://nowhere/out"}}
+    assert emulator.http.post(f"/v1/{LOCATION}:evaluateDataset", json=broken).status_code == 404
+
+
 def test_an_eval_task_scores_a_table(emulator):
     import vertexai
     from vertexai.evaluation import EvalTask

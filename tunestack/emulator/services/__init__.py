@@ -46,6 +46,7 @@ SERVICES = (
     "vertex_endpoint_policies",
     "vertex_endpoints",
     "vertex_evaluation",
+    "vertex_evaluation_datasets",
     "vertex_evaluation_runs",
     "vertex_evaluation_sets",
     "vertex_jobs",
