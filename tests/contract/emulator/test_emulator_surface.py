@@ -28,7 +28,7 @@ def test_a_method_that_google_has_and_the_emulator_lacks_answers_501_with_its_id
     assert answer.status_code == 501
     assert answer.json()["error"]["status"] == "UNIMPLEMENTED"
     assert "aiplatform.projects.locations.featurestores.create" in answer.json()["error"]["message"]
-    assert emulator.http.get("/storage/v1/projects/p/hmacKeys").status_code == 501
+    assert emulator.http.get("/v1/projects/p/locations/l/keyRings/r/importJobs").status_code == 501
 
 
 def test_a_path_that_google_lacks_answers_404(emulator):
