@@ -20,6 +20,7 @@ from tunestack.emulator.bigquery import detection
 from tunestack.emulator.bigquery.engine import check_installed
 from tunestack.emulator.bigquery.fields import Unfit, row_in
 from tunestack.emulator.bigquery.gs_files import content, sources
+from tunestack.emulator.bigquery.jobs import upload_path
 from tunestack.emulator.bigquery.refusal import refused
 from tunestack.emulator.bigquery.tables import (
     by_arrival,
@@ -63,11 +64,6 @@ class _Bad:
             )
 
 
-def upload_path(state: State, row: Json) -> Path:
-    """Where the data lies that was uploaded with a job."""
-    return state.warehouse.loads / str(row["jobReference"]["jobId"])
-
-
 def check(state: State, row: Json) -> Json:
     raise ApiError("INVALID_ARGUMENT", "Dry run is only supported for query jobs.", reason="invalid")
 
@@ -100,6 +96,8 @@ async def run(state: State, row: Json, interrupts: list[Any]) -> Callable[[], Js
         schema, rows = await asyncio.to_thread(readers[form], files, load, fields, bad)
         if partition:
             rows = [{**item, "_PARTITIONTIME": partition} for item in rows]
+        if not schema:
+            raise refused("Schema has no fields.", "invalid")
         segment = await state.warehouse.write_rows([*schema, PARTITION_TIME] if partition else schema, rows)
     read = sum(path.stat().st_size for _, path in files)
 
@@ -122,7 +120,6 @@ async def run(state: State, row: Json, interrupts: list[Any]) -> Callable[[], Js
             create=load.get("createDisposition", "CREATE_IF_NEEDED"),
             grow="ALLOW_FIELD_ADDITION" in load.get("schemaUpdateOptions", []),
         )
-        state.database.after_commit(lambda: uploaded.unlink(missing_ok=True))
         return {
             "load": {
                 "inputFiles": str(len(files)),

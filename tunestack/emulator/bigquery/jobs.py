@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tunestack.emulator.bigquery.tables import HIDDEN, TABLES, tables_of
 from tunestack.emulator.errors import ApiError
 
 if TYPE_CHECKING:
@@ -46,9 +48,16 @@ class BigQueryJobs:
         self._connections: dict[str, list[duckdb.DuckDBPyConnection]] = {}
 
     def take_up(self) -> None:
-        for row in self._state.rows.list(JOBS):
-            if row["status"]["state"] != "DONE":
-                self.begin(row)
+        """Begin again what an earlier process left, and let go of what nobody can ask for any more."""
+        live = [row for row in self._state.rows.list(JOBS) if row["status"]["state"] != "DONE"]
+        for row in live:
+            self.begin(row)
+        for path in set(self._state.warehouse.loads.iterdir()) - {
+            upload_path(self._state, row) for row in live
+        }:
+            path.unlink()
+        for project in {row["tableReference"]["projectId"] for row in self._state.rows.list(TABLES)}:
+            tables_of(self._state, project, HIDDEN)
 
     def begin(self, row: Json) -> None:
         """Start an accepted job. Call it once its row is on disk."""
@@ -122,6 +131,14 @@ class BigQueryJobs:
             **({"errorResult": error, "errors": [error, *more]} if error else {}),
         }
         self._state.rows.put(name, row)
+        uploaded = upload_path(self._state, row)
+        self._state.database.after_commit(lambda: uploaded.unlink(missing_ok=True))
+
+
+def upload_path(state: State, row: Json) -> Path:
+    """Where the data lies that was uploaded with a load job, until the job has ended."""
+    reference = row["jobReference"]
+    return state.warehouse.loads / f"{reference['projectId']}.{reference['jobId']}".replace("/", "_")
 
 
 def milliseconds(state: State) -> str:

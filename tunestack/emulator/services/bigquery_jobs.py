@@ -9,7 +9,7 @@ from typing import Any
 
 from tunestack.emulator.bigquery.billing_export import settle
 from tunestack.emulator.bigquery.engine import check_installed
-from tunestack.emulator.bigquery.jobs import JOBS, job_name, kind_of, milliseconds, work_of
+from tunestack.emulator.bigquery.jobs import JOBS, job_name, kind_of, milliseconds, upload_path, work_of
 from tunestack.emulator.bigquery.refusal import refused
 from tunestack.emulator.bigquery.tables import find_table, project_id, reference_of, table_name
 from tunestack.emulator.call import Call, Reply, continues, implements
@@ -228,8 +228,7 @@ def _loaded(call: Call, body: Json, data: bytes) -> Json:
     row = _new(call, body)
     if "load" not in row["configuration"]:
         raise refused("Only load jobs take data.", "invalid")
-    path = call.state.warehouse.loads / row["jobReference"]["jobId"]
-    with path.open("wb") as file:
+    with upload_path(call.state, row).open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
