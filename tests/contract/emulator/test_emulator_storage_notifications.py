@@ -50,6 +50,7 @@ def test_each_change_of_an_object_is_told_with_its_resource(emulator, project):
     ]
     attributes, data = events[2]
     assert attributes["overwroteGeneration"] == str(first)
+    assert events[1][0]["overwrittenByGeneration"] == attributes["objectGeneration"]
     assert (attributes["bucketId"], attributes["objectId"], attributes["team"]) == (
         bucket.name,
         "rows.jsonl",

@@ -83,10 +83,10 @@ def store(
             int(live["generation"]) if live else None,
             int(live["metageneration"]) if live else None,
         )
-        if live:
-            retire_object(state, bucket_row, live)
         now = state.now()
         generation = state.database.next_number("generation", int(state.clock().timestamp() * 1_000_000))
+        if live:
+            retire_object(state, bucket_row, live, overwrittenByGeneration=str(generation))
         body = {
             **{key: value for key, value in metadata.items() if key in WRITABLE},
             "name": name,
@@ -280,10 +280,10 @@ def _changed(call: Call, before: Json, after: Json) -> Json:
     return shown_object(call, after)
 
 
-def retire_object(state: State, bucket: Json, body: Json) -> None:
-    """The live object makes room: noncurrent in a versioned bucket, gone in another."""
+def retire_object(state: State, bucket: Json, body: Json, **told: str) -> None:
+    """The live object makes room: noncurrent in a versioned bucket, gone in another. ``told`` is announced with it."""
     if not bucket.get("versioning", {}).get("enabled"):
-        remove_object(state, body)
+        remove_object(state, body, **told)
         return
     if "timeDeleted" in body:
         return
@@ -294,10 +294,10 @@ def retire_object(state: State, bucket: Json, body: Json) -> None:
         body["name"],
         int(body["generation"]),
     )
-    announce(state, "OBJECT_ARCHIVE", body)
+    announce(state, "OBJECT_ARCHIVE", body, **told)
 
 
-def remove_object(state: State, body: Json) -> None:
+def remove_object(state: State, body: Json, **told: str) -> None:
     bucket = get_bucket(state, body["bucket"])
     check_may_go(state, bucket, body)
     digest = digest_of(state, body)
@@ -309,7 +309,7 @@ def remove_object(state: State, body: Json) -> None:
         body["name"],
         int(body["generation"]),
     )
-    announce(state, "OBJECT_DELETE", body)
+    announce(state, "OBJECT_DELETE", body, **told)
 
 
 def _listed(call: Call) -> Iterator[tuple[str, int, bytes]]:
