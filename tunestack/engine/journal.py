@@ -7,7 +7,7 @@ all it depends on has completed, and the old part keeps its own order.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from tunestack.engine.state import PendingOperation, Resource, Snapshot
 from tunestack.engine.store import Store
@@ -19,6 +19,9 @@ class Journal:
 
     def __init__(self, base: Snapshot, store: Store | None, new_names: Mapping[str, str]) -> None:
         self._store = store
+        unsure = _unsure(base.pending_operations)  # of the CLI, which does not mark the resources themselves
+        for resource in base.resources:
+            resource.refresh_before_update |= (resource.urn, resource.id) in unsure
         self._base = list(base.resources)
         self._gone: set[int] = set()
         self._new: list[Resource] = []
@@ -33,6 +36,13 @@ class Journal:
         resources = self._new + self.remaining()
         if self._new_names:
             resources = [self._renamed(resource) for resource in resources]
+        # Should these calls be cut off, nobody knows how much of them was done: whoever goes on is to look first.
+        unsure = _unsure(self._pending)
+        if unsure:
+            resources = [
+                item.copy(refresh_before_update=True) if (item.urn, item.id) in unsure else item
+                for item in resources
+            ]
         return Snapshot(resources, list(self._pending), self._metadata)
 
     def remaining(self) -> list[Resource]:
@@ -143,3 +153,10 @@ class Journal:
         """Write what has not been written yet, if anything."""
         if self._dirty and self._store is not None:
             await self._store.commit(self.snapshot)
+
+
+def _unsure(pending: Iterable[PendingOperation]) -> set[tuple[str, str]]:
+    """URN and id of what was being changed or deleted."""
+    return {
+        (item.resource.urn, item.resource.id) for item in pending if item.type in ("updating", "deleting")
+    }

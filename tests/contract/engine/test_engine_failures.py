@@ -334,6 +334,35 @@ async def test_a_plugin_that_dies_between_two_calls_fails_the_update_and_says_so
     assert (await project.run("up")).change_summary == {"create": 1, "same": 2}
 
 
+@pytest.mark.parametrize(
+    ("done", "marked"), [(True, "by-itself"), (True, "by-the-pending-operation"), (False, "by-itself")]
+)
+async def test_after_a_delete_that_was_cut_off_the_next_up_looks_before_it_says_same(
+    project: Project, done: bool, marked: str
+) -> None:
+    project.program('Thing("a", label="x")')
+    assert (await project.run("up")).exit_code == 0
+    project.script(a__delete="crash")
+    assert (await project.run("destroy")).exit_code == 1
+    assert project.resources()["a"]["refreshBeforeUpdate"] is True
+    state = project.state / ".pulumi/stacks/toyproj/dev.json"
+    if marked == "by-the-pending-operation":  # as the CLI leaves it
+        whole = json.loads(state.read_text())
+        for resource in whole["checkpoint"]["latest"]["resources"]:
+            resource.pop("refreshBeforeUpdate", None)
+        state.write_text(json.dumps(whole))
+    if done:
+        (remote,) = (project.home / "cloud").iterdir()
+        remote.unlink()
+    project.script()
+    project.forget_calls()
+    assert (await project.run("up")).exit_code == 0
+    assert project.calls("Read", "Create") == (["Read a", "Create a"] if done else ["Read a"])
+    assert project.cloud() == ["a"]
+    assert "refreshBeforeUpdate" not in project.resources()["a"]
+    assert "pending_operations" not in project.export()
+
+
 async def test_a_plugin_that_does_not_come_up_fails_the_update_by_name(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

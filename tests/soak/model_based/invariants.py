@@ -40,6 +40,10 @@ def check_deeds(world: World, run: Run) -> None:
     """What was submitted and cancelled, each looked at in the moment when it was done."""
     if run.operation in ("preview", "refresh") and world.cloud.deeds:
         world.broken(f"{run.operation} changed something: {world.cloud.deeds}")
+    if run.operation == "destroy":
+        if any(deed.verb == "submit" for deed in world.cloud.deeds):
+            world.broken("destroy submitted something")
+        return
     declared = {item.spec_hash for item in run.program if item.is_job}
     wanted = {item.spec_hash for item in touched(run) if item.is_job}
     retries = [(item.spec_hash, item.retry_failed) for item in run.program if item.retry_failed]
@@ -93,6 +97,8 @@ def check_exit(world: World, run: Run, status: int, disturbed: bool) -> None:
     if run.operation != "up":
         if status != 0 and not disturbed:
             world.broken(f"{run.operation} ended {status} without a reason")
+        if status == 0 and run.operation == "destroy":
+            check_destroyed(world)
         return
     jobs = world.cloud.jobs(world.project)
     done = {job.spec_hash for job in jobs if job.state == "SUCCEEDED"}

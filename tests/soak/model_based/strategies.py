@@ -55,7 +55,7 @@ _METHODS = {
         for verb in ("create", "patch", "get", "list")
     ),
 }
-_OPERATIONS = ("up", "up", "up", "up", "refresh", "preview")
+_OPERATIONS = ("up", "up", "up", "up", "up", "refresh", "preview", "destroy")
 _NAMES = ("a", "b", "c", "d")
 _ENDS = (
     Outcome("FAILED", "data"),
