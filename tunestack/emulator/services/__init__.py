@@ -56,6 +56,7 @@ SERVICES = (
     "vertex_model_evaluations",
     "vertex_models",
     "vertex_operations",
+    "vertex_pipeline_batches",
     "vertex_pipeline_jobs",
     "vertex_prediction",
     "vertex_publishers",

@@ -14,6 +14,7 @@ from tunestack.emulator.errors import failed_precondition
 from tunestack.emulator.jobs.run import account_of
 from tunestack.emulator.jobs.states import ENDED, short_state
 from tunestack.emulator.services.vertex import check_labels, finished_operation, list_rows, named_row
+from tunestack.emulator.state import State
 
 Json = dict[str, Any]
 
@@ -63,12 +64,16 @@ def cancel(call: Call) -> Json:
 
 @implements(*_ids("delete"))
 def delete(call: Call) -> Json:
-    state = call.state
     row = named_row(call)
     if short_state(row["state"]) not in ENDED:
         raise failed_precondition(f"{row['name']} is {row['state']}: cancel it before deleting it.")
+    remove(call.state, row)
+    return finished_operation(call, row["name"], "Delete", None)
+
+
+def remove(state: State, row: Json) -> None:
+    """Remove a job that has ended, with its folder."""
     folder = state.runner.folder(row["name"])
     state.rows.delete(row["name"])
     state.runner.forget(row["name"])
     state.database.after_commit(lambda: shutil.rmtree(folder, ignore_errors=True))
-    return finished_operation(call, row["name"], "Delete", None)
