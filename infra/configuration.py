@@ -24,6 +24,7 @@ def read_stack(root: Path) -> StackSpec:
         ("enforce_iam", config.get_bool),
         ("keep_models", config.get_bool),
         ("keep_data", config.get_bool),
+        ("protect", config.get_bool),
     ):
         value = read(key)
         if value is not None:

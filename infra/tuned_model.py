@@ -1,4 +1,4 @@
-"""TunedModel: a dataset's objects → the tuning job → its evaluation."""
+"""TunedModel: a dataset's objects → the tuning job → its evaluation → the aliases of its version."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from environment import TuningEnvironment
 from tunestack.dataset import CompiledFile
 from tunestack.dataset.upload import CONTENT_TYPES, object_name
 from tunestack.plan import ResolvedPlan
-from tunestack.provider import Evaluation, PipelineJob, Provider
+from tunestack.provider import Evaluation, ModelVersion, PipelineJob, Provider
 from tunestack.spec.stack import StackSpec
 
 
@@ -35,7 +35,8 @@ class TunedModel(pulumi.ComponentResource):
     ) -> None:
         super().__init__("tunestack:infra:TunedModel", name, None, opts)
         job, dataset = plan.job, plan.dataset
-        inside = pulumi.ResourceOptions(parent=self)
+        # What was paid for: where it is protected, a change that would train it again is refused.
+        tuned = pulumi.ResourceOptions(parent=self, provider=provider, protect=stack.protects_models)
 
         generations: dict[str, pulumi.Input[int]] = {}
 
@@ -81,9 +82,8 @@ class TunedModel(pulumi.ComponentResource):
             on_cancel=job.on_cancel,
             retry_failed=name in stack.retry_failed,
             deletion_policy="ABANDON" if stack.keep_models else "DELETE",
-            opts=inside.merge(
+            opts=tuned.merge(
                 pulumi.ResourceOptions(
-                    provider=provider,
                     depends_on=environment.grants,
                     # An `up` that resumes updates what an earlier one created.
                     custom_timeouts=pulumi.CustomTimeouts(create=job.deadline, update=job.deadline),
@@ -104,7 +104,20 @@ class TunedModel(pulumi.ComponentResource):
             gate=[rule.model_dump(exclude_none=True) for rule in job.gate],
             max_output_tokens=job.max_output_tokens,
             report_directory=pulumi.Output.concat(environment.pipelines.url, "/", name, "/evaluations"),
-            opts=inside.merge(pulumi.ResourceOptions(provider=provider)),
+            opts=tuned,
+        )
+        # It waits for the verdict: whoever asks for the model by an alias gets the old one until the new one passed.
+        aliases = (stack.name,) if job.aliases is None else job.aliases
+        self.version = (
+            ModelVersion(
+                name,
+                location=job.region,
+                source_model=self.job.model,
+                aliases=list(aliases),
+                opts=tuned.merge(pulumi.ResourceOptions(depends_on=[self.evaluation])),
+            )
+            if aliases
+            else None
         )
         pulumi.log.info(
             f"{plan.steps.sentence()} on {plan.accelerator.description} in {job.region}",
@@ -123,6 +136,8 @@ class TunedModel(pulumi.ComponentResource):
             "adopted": self.job.adopted,
             "model": self.job.model,
             "endpoint": self.job.endpoint,
+            "version": self.version.name if self.version else None,
+            "aliases": list(aliases),
             "spec_hash": plan.spec_hash,
             "prompt": prompt,
             "dataset": {

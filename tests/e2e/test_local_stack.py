@@ -24,6 +24,20 @@ def submissions(project: LocalProject) -> int:
     return len(project.requests(CREATE))
 
 
+def alias_of(project: LocalProject) -> str:
+    """``M@V`` of the one version in the region that has the stack's alias; fails where two have it, or none."""
+    base = f"http://127.0.0.1:{project.port}/v1"
+    models = httpx.get(f"{base}/projects/tunestack-local/locations/us-central1/models").json()["models"]
+    found = []
+    for model in models:
+        answer = httpx.get(f"{base}/{model['name']}@local")
+        if answer.status_code == 200:
+            found.append(answer.json()["name"].rpartition("/")[2])
+    (version,) = found
+    return str(version)
+
+
+@pytest.mark.timeout(900)  # three trainings
 def test_up_builds_tunes_judges_and_a_second_up_changes_nothing(project: LocalProject) -> None:
     first = project.run("up", "--yes")
     assert "sarcasm-classification" in first
@@ -33,6 +47,8 @@ def test_up_builds_tunes_judges_and_a_second_up_changes_nothing(project: LocalPr
     assert model["verdict"] == "PASS"
     assert model["plan"]["steps_per_epoch"] == 3
     assert set(model["scores"]) == {"plain", "contrast"}
+    aliased = alias_of(project)
+    assert model["version"].endswith(f"/{aliased}")
 
     second = project.run("up", "--yes")
     assert submissions(project) == 1
@@ -61,6 +77,17 @@ def test_up_builds_tunes_judges_and_a_second_up_changes_nothing(project: LocalPr
     assert "rows changed" in job["reason"]
     project.run("up", "--yes")
     assert submissions(project) == 2
+    passed = alias_of(project)
+    assert passed != aliased  # the model that was tuned anew has taken it over
+    assert project.outputs()["models"]["sarcasm-classification"]["version"].endswith(f"/{passed}")
+
+    # One that does not pass is tuned, and told, and asked by nobody.
+    project.edit("jobs/sarcasm-classification.yaml", "at_least: 0.0", "at_least: 1.5")
+    rows[0] = json.dumps({**row, "text": row["text"] + " Really."}) + "\n"
+    records.write_text("".join(rows))
+    project.run("up", "--yes", status=1)
+    assert submissions(project) == 3
+    assert alias_of(project) == passed
 
     project.run("down", "--yes")
     assert project.run("outputs", "--json").strip() == "{}"

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 # A Vertex display name may be longer; this also names buckets' folders, labels and Pulumi resources.
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,61}[a-z0-9]$")]
 
 # As Pulumi writes the timeouts of a resource (Go's time.ParseDuration), in whole hours, minutes and seconds.
 Duration = Annotated[str, Field(pattern=r"^([0-9]+h([0-9]+m)?([0-9]+s)?|[0-9]+m([0-9]+s)?|[0-9]+s)$")]
+
+
+def _no_alias_of_googles(alias: str) -> str:
+    if alias == "default":
+        raise ValueError("every model has it on one version already; name another")
+    return alias
+
+
+# As ``versionAliases`` of a model of Vertex AI.
+Alias = Annotated[
+    str, Field(pattern=r"^[a-z][a-zA-Z0-9-]{0,126}[a-z0-9]$"), AfterValidator(_no_alias_of_googles)
+]
 
 
 class _Strict(BaseModel):
@@ -67,4 +79,8 @@ class JobSpec(_Strict):
     max_output_tokens: int = Field(ge=1, le=1024, description="Longest reply asked of the model when judged.")
     gate: tuple[GateRule, ...] = Field(
         min_length=1, description="What the tuned model must reach, or `up` fails."
+    )
+    aliases: tuple[Alias, ...] | None = Field(
+        None,
+        description="Aliases that the model's version takes over once it passed; absent: the stack's name.",
     )

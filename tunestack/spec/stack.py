@@ -15,6 +15,7 @@ from tunestack.spec.errors import Problem, TunestackError
 
 # https://cloud.google.com/resource-manager/docs/creating-managing-projects
 _PROJECT_ID = re.compile(r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$")
+PROTECTED_STACKS = frozenset({"prod", "production"})
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -42,6 +43,9 @@ class StackSpec(BaseModel):
     enforce_iam: bool = Field(True, description="Whether the emulator asks IAM policies before each call.")
     keep_models: bool = Field(True, description="Keep tuned models when their job is destroyed.")
     keep_data: bool = Field(True, description="Refuse to destroy buckets that still hold objects.")
+    protect: bool | None = Field(
+        None, description="Refuse to destroy or replace jobs, evaluations and versions; absent: in prod only."
+    )
 
     @field_validator("project")
     @classmethod
@@ -68,6 +72,11 @@ class StackSpec(BaseModel):
         if twice:
             raise ValueError(f"named twice: {', '.join(twice)}")
         return value
+
+    @property
+    def protects_models(self) -> bool:
+        """Whether what a model stands on can be neither destroyed nor replaced without saying so first."""
+        return self.name in PROTECTED_STACKS if self.protect is None else self.protect
 
     @property
     def is_local(self) -> bool:
