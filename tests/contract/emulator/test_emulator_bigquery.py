@@ -475,6 +475,20 @@ def emulator_insert(client, job_id):
     )
 
 
+def test_a_plain_client_finds_the_emulator_by_its_environment(start, monkeypatch):
+    from tunestack.emulator.environment import environment
+
+    emulator = start(enforce_iam=True)
+    for name, value in environment(emulator.running.options).items():
+        monkeypatch.setenv(name, value)
+    client = bigquery.Client()
+    dataset = client.create_dataset("feedback")
+    votes = [{"prompt": "a", "vote": "up"}, {"prompt": "b", "vote": "down"}]
+    client.load_table_from_json(votes, dataset.table("votes")).result()
+    found = client.query_and_wait("SELECT prompt FROM feedback.votes WHERE vote = 'up'")
+    assert [row["prompt"] for row in found] == ["a"]
+
+
 def test_a_statement_reaches_no_file_of_the_machine(client, tmp_path):
     (tmp_path / "secret.csv").write_text("a,b\n1,2\n")
     for query in (
