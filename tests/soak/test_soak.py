@@ -18,7 +18,18 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from model_based.cloud import Cloud
-from model_based.scenario import BUCKET, TUNING, VERSION, Declared, Fault, Outcome, Run, Scenario, Strike
+from model_based.scenario import (
+    BUCKET,
+    DEPLOYMENT,
+    TUNING,
+    VERSION,
+    Declared,
+    Fault,
+    Outcome,
+    Run,
+    Scenario,
+    Strike,
+)
 from model_based.strategies import scenarios
 from model_based.world import Broken, ForkServer, World, brief
 
@@ -141,6 +152,18 @@ def test_a_retry_that_three_resources_ask_for_is_one_submission_a_run(stage: Sta
     job = Declared("a", retry_failed=True)
     program = (job, replace(job, name="b"), replace(job, name="c"))
     stage.play(Scenario((Run(program),), outcomes=((job.title, (Outcome("FAILED", "data"),) * 3),)))
+
+
+@pytest.mark.parametrize("moment", [4, 8])
+def test_what_a_destroy_that_was_cut_off_took_away_is_made_again(stage: Stage, moment: int) -> None:
+    program = (
+        Declared("a", deletion_policy="DELETE"),
+        Declared("b", TUNING),
+        Declared("d", DEPLOYMENT, of="a"),
+        Declared("v", VERSION, of="b"),
+    )
+    killed = Strike(signal.SIGKILL, "tunestack", request=moment)
+    assert stage.play(Scenario((Run(program), Run(program, "destroy", strikes=(killed,)), Run(program)))) == 1
 
 
 # -- the other half: away from the first, or one of two workers gets both --
