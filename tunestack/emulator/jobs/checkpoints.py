@@ -44,6 +44,10 @@ def keep(run: Run, output: Path) -> None:
 def exported(run: Run, adapter: Path, steps_per_epoch: int, epochs: int) -> list[tuple[Json, Adapter]]:
     """The checkpoints that a model gets, oldest first: ``{"checkpointId", "epoch", "step"}`` and the adapter."""
     names = [path.name for path in adapter.iterdir() if path.is_file()]
+    for path in _folder(run).glob("checkpoint-*/*"):
+        if path.name not in names:
+            # An optimiser's state is larger than its adapter, and of no use any more.
+            path.unlink()
     count = min(epochs, _AT_MOST)
     found: list[tuple[Json, Adapter]] = []
     for number in range(1, count + 1):
@@ -52,13 +56,13 @@ def exported(run: Run, adapter: Path, steps_per_epoch: int, epochs: int) -> list
         folder = _folder(run) / f"checkpoint-{step}"
         if all((folder / name).is_file() for name in names):
             row = {"checkpointId": str(len(found) + 1), "epoch": str(epoch), "step": str(step)}
-            found.append((row, partial(_copy, folder, names)))
+            found.append((row, partial(_link, folder, names)))
     return found
 
 
-def _copy(source: Path, names: list[str], target: Path) -> None:
+def _link(source: Path, names: list[str], target: Path) -> None:
     for name in names:
-        shutil.copyfile(source / name, target / name)
+        os.link(source / name, target / name)
 
 
 def _folder(run: Run) -> Path:
