@@ -423,3 +423,43 @@ def test_a_patch_changes_what_its_mask_names_and_nothing_else(emulator, mask):
     assert after["displayName"] == "e"
     assert after["description"] == ("new" if "description" in mask else "old")
     assert after["labels"] == ({"a": "1", "b": "3"} if mask == "labels.b" else {"b": "3"})
+
+
+@settings(SLOW, max_examples=10)
+@given(
+    body=bodies(
+        "bigquery.v2",
+        "Dataset",
+        without=("datasetReference", "defaultTableExpirationMs", "externalDatasetReference", "location"),
+    )
+)
+def test_a_bigquery_dataset_reads_back_as_sent(emulator, body):
+    name = f"echo_{uuid.uuid4().hex}"
+    body["datasetReference"] = {"datasetId": name, "projectId": "p9"}
+    emulator.call("POST", "/bigquery/v2/projects/p9/datasets", body)
+    kept(body, emulator.call("GET", f"/bigquery/v2/projects/p9/datasets/{name}"))
+
+
+@settings(SLOW, max_examples=10)
+@given(
+    body=bodies(
+        "bigquery.v2",
+        "Table",
+        without=(
+            *("biglakeConfiguration", "expirationTime", "externalDataConfiguration", "materializedView"),
+            *("model", "schema", "tableReference", "view"),
+        ),
+    )
+)
+def test_a_bigquery_table_reads_back_as_sent(emulator, body):
+    dataset, name = "echo_tables", uuid.uuid4().hex
+    reference = {"projectId": "p9", "datasetId": dataset}
+    if emulator.http.get(f"/bigquery/v2/projects/p9/datasets/{dataset}").status_code == 404:
+        emulator.call("POST", "/bigquery/v2/projects/p9/datasets", {"datasetReference": reference})
+    body |= {
+        "tableReference": {**reference, "tableId": name},
+        "schema": {"fields": [{"name": "i", "type": "INTEGER", "mode": "NULLABLE", "description": "one"}]},
+    }
+    path = f"/bigquery/v2/projects/p9/datasets/{dataset}/tables"
+    emulator.call("POST", path, body)
+    kept(body, emulator.call("GET", f"{path}/{name}"))
