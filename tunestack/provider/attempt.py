@@ -70,7 +70,7 @@ class Attempt:
             await unless_cancelled(work, call.cancelled)
         except Interrupted:
             if not self.left:
-                raise Refused("CANCELLED", "stopped before anything was changed") from None
+                raise Refused("ABORTED", "stopped before anything was changed") from None
             raise self._failed(f"interrupted; {RESUME}") from None
         except InitFailed:
             raise

@@ -149,7 +149,7 @@ class EvaluationResource(Resource):
             outputs = await unless_cancelled(self._evaluate(call, spec), call.cancelled)
         except Interrupted:
             raise Refused(
-                "CANCELLED", "stopped before the verdict; run `tunestack up` again to judge"
+                "ABORTED", "stopped before the verdict; run `tunestack up` again to judge"
             ) from None
         result = {**inputs, **outputs}
         if outputs["verdict"] != "PASS":

@@ -72,7 +72,7 @@ class JobResource(JobDeclaration[InputsT, JobT]):
             try:
                 job, others = await unless_cancelled(self._adoptable(call, spec, hash_), call.cancelled)
             except Interrupted:
-                raise Refused("CANCELLED", "stopped before anything was submitted") from None
+                raise Refused("ABORTED", "stopped before anything was submitted") from None
             adopted = job is not None
             if job is None:
                 known = {other.name for other in others}

@@ -46,6 +46,7 @@ from tunestack.vertex.errors import (
     GoogleError,
     InvalidArgument,
     NotFound,
+    NotSent,
     PermissionDenied,
     ResourceExhausted,
     ServiceFault,
@@ -68,6 +69,8 @@ _STATUS_OF: tuple[tuple[type[GoogleError], str], ...] = (
     (NotFound, "NOT_FOUND"),
     (Conflict, "ALREADY_EXISTS"),
     (ResourceExhausted, "RESOURCE_EXHAUSTED"),
+    # Surely nothing was done: an engine keeps what ends UNAVAILABLE or CANCELLED as pending, for nobody may know.
+    (NotSent, "ABORTED"),
     (ServiceFault, "UNAVAILABLE"),
 )
 

@@ -177,7 +177,7 @@ async def test_interrupted_nothing_is_stored(engine: Any, vertex: Any) -> None:
     await engine.cancel()
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await create
-    assert caught.value.code() == grpc.StatusCode.CANCELLED
+    assert caught.value.code() == grpc.StatusCode.ABORTED
 
 
 async def test_a_verdict_is_a_record_a_read_gives_it_back_and_a_delete_leaves_the_report(
@@ -238,7 +238,7 @@ async def test_an_update_that_comes_to_no_verdict_stores_none(engine: Any, verte
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await update
     # No partial failure: what is in state, and the verdict of then, stays as it is.
-    assert caught.value.code() is (grpc.StatusCode.NOT_FOUND if end == "gone" else grpc.StatusCode.CANCELLED)
+    assert caught.value.code() is (grpc.StatusCode.NOT_FOUND if end == "gone" else grpc.StatusCode.ABORTED)
 
 
 @pytest.mark.parametrize(
