@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
 import re
 import threading
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ from tunestack.emulator.documents import FOLDER
 
 Json = dict[str, Any]
 Parameter = tuple[str, str | int | float | bool | None]
+
+log = logging.getLogger("tunestack.emulator")
 
 # Client library's module of a service, its discovery document, where its methods may be.
 _CLIENTS = (
@@ -109,6 +112,9 @@ def table() -> dict[str, Rpc]:
         try:
             transports = importlib.import_module(f"{module}.transports.grpc")
         except ImportError:
+            log.warning(
+                "gRPC: %s is not installed, so its calls are not served", module.partition(".services")[0]
+            )
             continue
         kind = next(value for name, value in vars(transports).items() if name.endswith("GrpcTransport"))
         recorder = _Recorder()
