@@ -195,8 +195,8 @@ class EmbeddedEngine(Stack):
         self.run("refresh", preview_only=True, expect_no_changes=True)
 
     def drift(self) -> dict[str, list[str]]:
-        self.refresh()
-        return self.preview()
+        steps = self.run("refresh", preview_only=True)["steps"]
+        return self.changed([step for step in steps if step["op"] != "refresh"])
 
     def destroy(self) -> None:
         self.run("destroy")
@@ -335,6 +335,4 @@ def test_drift_of_a_whole_environment_is_shown_by_property(engine_of, tmp_path, 
     assert {name: found.get(name) for name in DRIFT} == {name: each[3] for name, each in DRIFT.items()}
     # All bindings of the policy were replaced: what else they held is gone, and nothing more has drifted.
     assert found.keys() - DRIFT.keys() == {"tunes"}
-    stack.up()
-    stack.expect_no_drift()
     stack.destroy()
