@@ -119,8 +119,13 @@ def test_a_tuning_job_killed_again_and_again_is_one_job_with_one_model(start):
     print(
         f"\ntuning job: killed at steps {seen}; {len(starts.read_text().splitlines())} start of its training,"
     )
-    print(f"  {len(submissions)} submission, {len(models)} model, {len(endpoints)} endpoint")
-    assert [len(found) for found in (listed, models, endpoints, submissions)] == [1, 1, 1, 1]
+    print(f"  {len(submissions)} submission, {len(models)} model, {len(endpoints)} endpoints")
+    assert [len(found) for found in (listed, models, submissions)] == [1, 1, 1]
+    tuned = ended["tunedModel"]
+    assert {row["name"] for row in endpoints} == {
+        tuned["endpoint"],
+        *(checkpoint["endpoint"] for checkpoint in tuned["checkpoints"]),
+    }
     assert ended["tunedModel"]["model"] == f"{models[0]['name']}@1"
     assert len(starts.read_text().splitlines()) == 1  # no kill of the emulator ended the training
 
