@@ -62,7 +62,8 @@ class Access:
             if source is not None:
                 self._require(call, principal, more, source)
         if "destinationObject" in call.path:
-            self.require_overwrite(call, call.path["destinationBucket"], call.path["destinationObject"])
+            bucket = call.path.get("destinationBucket") or call.path["bucket"]
+            self.require_overwrite(call, bucket, call.path["destinationObject"])
 
     def require_overwrite(self, call: Call, bucket: str, name: str) -> None:
         """Raises 403 where an object is in the way that the caller may not delete."""
@@ -215,7 +216,9 @@ def _agents(number: str) -> Iterator[Json]:
 
 
 def _sources(call: Call) -> Iterator[tuple[str, str, str]]:
-    """What a copy or a composition reads: permission, bucket, object."""
+    """What a copy or a composition reads, and a move writes: permission, bucket, object."""
+    if call.method.id == "storage.objects.move":
+        yield "storage.objects.create", call.path["bucket"], call.path["destinationObject"]
     if "sourceBucket" in call.path:
         yield "storage.objects.get", call.path["sourceBucket"], call.path["sourceObject"]
     if call.method.id == "storage.objects.compose":
