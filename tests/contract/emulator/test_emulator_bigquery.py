@@ -294,6 +294,29 @@ def test_tables_are_made_filled_and_dropped_by_statements(client, dataset):
         client.query(f"SELECT * FROM {name}.a").result()
 
 
+def test_rows_are_updated_and_deleted_where_a_condition_holds(client, dataset):
+    votes = [{"i": 1, "s": "up"}, {"i": 2, "s": "down"}, {"i": 3}]
+    name = f"{dataset.dataset_id}.{table_of(client, dataset, votes).table_id}"
+    changed = client.query(f"UPDATE {name} SET s = UPPER(s), i = i + 10 WHERE s = 'up'")
+    changed.result()
+    assert changed.num_dml_affected_rows == 1
+    gone = client.query(f"DELETE FROM {name} WHERE s = 'down'")
+    gone.result()
+    assert gone.num_dml_affected_rows == 1
+    assert [tuple(row) for row in client.query(f"SELECT i, s FROM {name} ORDER BY i").result()] == [
+        (3, None),
+        (11, "UP"),
+    ]
+    for query, words in (
+        (f"DELETE FROM {name}", "DELETE must have a WHERE clause"),
+        (f"UPDATE {name} SET no = 1 WHERE true", "Column no is not present"),
+        (f"UPDATE {name} SET i = '5' WHERE true", "for argument types: BOOL, STRING, INT64"),
+        (f"DELETE FROM {name} WHERE no = 1", r"Unrecognized name: no at \[1:"),
+    ):
+        with pytest.raises(exceptions.BadRequest, match=words):
+            client.query(query).result()
+
+
 def test_views_wildcards_and_partitions_by_arrival_are_read(client, dataset):
     for day in ("20260101", "20260102"):
         table_of(client, dataset, [{"i": int(day)}], name=f"export_{day}")

@@ -11,6 +11,7 @@ from tunestack.emulator.bigquery.queries import Prepared, prepare
 from tunestack.emulator.bigquery.refusal import refused
 from tunestack.emulator.bigquery.tables import (
     HIDDEN,
+    columns,
     delete_table,
     find_table,
     get_table,
@@ -20,12 +21,14 @@ from tunestack.emulator.bigquery.tables import (
     table_name,
     write,
 )
+from tunestack.emulator.bigquery.warehouse import Segment
 from tunestack.emulator.errors import ApiError
 from tunestack.emulator.state import State
 
 Json = dict[str, Any]
 
 _LEAST_BILLED = 10 << 20  # cloud.google.com/bigquery/pricing#on_demand_pricing
+_MANIPULATING = ("INSERT", "UPDATE", "DELETE")
 _DESTINATION_KEYS = ("timePartitioning", "rangePartitioning", "clustering")
 
 
@@ -97,16 +100,18 @@ async def run(state: State, row: Json, interrupts: list[Any]) -> Callable[[], Js
         return lambda: _defined(state, found, statistics)
     if found.replace == "CREATE_IF_NOT_EXISTS" and found.target and find_table(state, found.target):
         return lambda: statistics
-    into = (
-        _inserted(get_table(state, found.target), found.columns)
-        if found.kind == "INSERT" and found.target
-        else None
-    )
+    before = state.warehouse.segments(table_name(found.target)) if found.target else []
+    into = None
+    if found.kind in _MANIPULATING and found.target:
+        table = get_table(state, found.target)
+        into = _inserted(table, found.columns) if found.kind == "INSERT" else columns(table)
     fields, segment = await asyncio.to_thread(
         run_query, state.warehouse, found.views, found.translated, into, interrupts
     )
 
     def commit() -> Json:
+        if found.kind in ("UPDATE", "DELETE") and found.target:
+            return _rewritten(state, found.target, before, segment, statistics)
         body: Json = {"tableReference": _reference(_destination(row, found))}
         disposition = configuration.get("writeDisposition", "WRITE_EMPTY")
         if found.target is not None:
@@ -166,6 +171,22 @@ def _inserted(table: Json, names: list[str]) -> list[Json]:
         if field.get("mode") == "REQUIRED" and names and field["name"].lower() not in chosen:
             raise refused(f"Required field {field['name']} cannot be null")
     return [by_name[name.lower()] for name in names] if names else fields
+
+
+def _rewritten(
+    state: State, target: Reference, before: list[Segment], segment: Segment, statistics: Json
+) -> Json:
+    """The table's rows become those of ``segment``. Raises 400 where another job changed it meanwhile."""
+    row = get_table(state, target)
+    if state.warehouse.segments(table_name(target)) != before:
+        raise refused(f"Could not serialize access to table {shown(target)} due to concurrent update")
+    state.warehouse.replace(table_name(target), [segment])
+    put_table(state, row)
+    deleted = sum(each.rows for each in before) - segment.rows
+    kind = "updatedRowCount" if segment.changed or not deleted else "deletedRowCount"
+    count = str(segment.changed or deleted)
+    statistics["query"] |= {"numDmlAffectedRows": count, "dmlStats": {kind: count}}
+    return statistics
 
 
 def _defined(state: State, found: Prepared, statistics: Json) -> Json:

@@ -7,6 +7,9 @@ from typing import Any
 
 Json = dict[str, Any]
 
+CHANGED = "_changed"
+"""The last column of an UPDATE's query: which rows it changes. It is not kept."""
+
 
 @dataclass(frozen=True)
 class Reference:

@@ -53,7 +53,7 @@ def prepare(
 ) -> Prepared:
     """Raises 400 invalidQuery, 404 for tables that are not there, 501 for statements that are not played."""
     check_installed()
-    from tunestack.emulator.bigquery.statements import inserted_columns, kind_of, selected
+    from tunestack.emulator.bigquery.statements import inserted_columns, kind_of, rewritten, selected
     from tunestack.emulator.bigquery.translation import parsed
 
     tree = parsed(query)
@@ -61,6 +61,9 @@ def prepare(
     prepared = Prepared(kind, Translated("", [], []), target=target, replace=disposition)
     prepared.columns = inserted_columns(tree)
     select = selected(tree)
+    if kind in ("UPDATE", "DELETE") and target is not None:
+        names = [column["name"] for column in columns(get_table(state, target))]
+        select = rewritten(tree, names)
     if select is not None:
         resolution = _Resolution(state, prepared)
         prepared.translated = resolution.translate(project, query, select, parameters or [], dataset)

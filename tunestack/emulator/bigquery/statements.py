@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from tunestack.emulator.bigquery.model import Reference
+from tunestack.emulator.bigquery.model import CHANGED, Reference
 from tunestack.emulator.bigquery.refusal import refused
 from tunestack.emulator.errors import ApiError
 
@@ -12,7 +12,7 @@ from tunestack.emulator.errors import ApiError
 def kind_of(tree: exp.Expr, project: str, dataset: str | None) -> tuple[str, Reference | None, str]:
     """BigQuery's ``statementType``, the table that the statement changes, and how (a write disposition).
 
-    Played: SELECT, CREATE TABLE … AS SELECT, INSERT, TRUNCATE and DROP TABLE. Raises 501 for the rest.
+    Played: SELECT, CREATE TABLE … AS SELECT, INSERT, UPDATE, DELETE, TRUNCATE and DROP TABLE. Raises 501 for the rest.
     """
     if isinstance(tree, exp.Query):
         return "SELECT", None, ""
@@ -30,6 +30,8 @@ def kind_of(tree: exp.Expr, project: str, dataset: str | None) -> tuple[str, Ref
             _target(dropped, project, dataset),
             "IF_EXISTS" if tree.args.get("exists") else "",
         )
+    if isinstance(tree, exp.Update | exp.Delete):
+        return tree.key.upper(), _target(tree.this, project, dataset), ""
     if isinstance(tree, exp.Insert) and isinstance(tree.expression, exp.Query | exp.Values):
         return "INSERT", _target(tree.this, project, dataset), "WRITE_APPEND"
     words = tree.key.upper() + (f" {tree.args['kind']}" if tree.args.get("kind") else "")
@@ -54,6 +56,35 @@ def selected(tree: exp.Expr) -> exp.Expr | None:
         rows = [exp.select(*row.expressions) for row in query.expressions]
         query = rows[0] if len(rows) == 1 else exp.union(*rows, distinct=False)
     return query
+
+
+def rewritten(tree: exp.Expr, columns: list[str]) -> exp.Expr:
+    """What a table's rows are after an UPDATE or DELETE, as a query; an UPDATE's ends in the column `CHANGED`."""
+    where = tree.args.get("where")
+    if where is None:
+        raise refused(f"{tree.key.upper()} must have a WHERE clause at [1:1]")
+    if tree.args.get("from_") or tree.args.get("from") or tree.args.get("using"):
+        raise ApiError("UNIMPLEMENTED", "UPDATE … FROM is not implemented by the tunestack emulator")
+    # A condition that is NULL does not hold.
+    holds = exp.func("COALESCE", exp.paren(where.this.copy()), exp.false())
+    kept = [exp.column(name, quoted=True) for name in columns]
+    if isinstance(tree, exp.Delete):
+        return exp.select(*kept).from_(tree.this.copy()).where(exp.not_(holds))
+    values = {}
+    for assignment in tree.expressions:
+        name = assignment.this.name.lower()
+        if not isinstance(assignment, exp.EQ) or name not in {column.lower() for column in columns}:
+            raise refused(f"Column {assignment.this.name} is not present in the table")
+        values[name] = assignment.expression
+    chosen: list[exp.Expr] = [
+        exp.alias_(
+            exp.If(this=holds.copy(), true=values[name.lower()].copy(), false=column), name, quoted=True
+        )
+        if name.lower() in values
+        else column
+        for name, column in zip(columns, kept, strict=True)
+    ]
+    return exp.select(*chosen, exp.alias_(holds, CHANGED)).from_(tree.this.copy())
 
 
 def _target(node: exp.Expr, project: str, dataset: str | None) -> Reference:

@@ -45,6 +45,7 @@ _KINDS: dict[str, str] = {
     "JSON": "JSON",
 }
 _SQL_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "RECORD": "STRUCT"}
+_TIMES = {"DATE", "DATETIME", "TIMESTAMP", "TIME"}
 _NUMBERS = {"INTEGER", "FLOAT", "NUMERIC", "BIGNUMERIC"}
 # Functions of BigQuery that sqlglot passes through and duckdb has under the same name and meaning.
 _SAME = {"ACOSH", "ASINH", "ATANH", "CBRT", "ERROR", "IEEE_DIVIDE", "TO_JSON", "STARTS_WITH", "PI"}
@@ -244,7 +245,7 @@ def _check_filters(
 
 
 def _check_comparisons(query: str, tree: exp.Expr) -> None:
-    """BigQuery compares no text with numbers, and no dates with timestamps; literals alone are coerced."""
+    """BigQuery compares and mixes no text with numbers, and no dates with timestamps; literals alone are coerced."""
     signs: dict[type[exp.Expr], str] = {
         exp.EQ: "=",
         exp.NEQ: "!=",
@@ -254,21 +255,31 @@ def _check_comparisons(query: str, tree: exp.Expr) -> None:
         exp.LTE: "<=",
     }
     for node in tree.find_all(*signs):
-        sides: list[exp.Expr] = [node.this, node.expression]
-        kinds = [(field_of(side.type) or {}).get("type") if side.type else None for side in sides]
-        if None in kinds or kinds[0] == kinds[1] or set(kinds) <= _NUMBERS:
-            continue
-        texts = [isinstance(side, exp.Literal) and side.is_string for side in sides]
-        times = {"DATE", "DATETIME", "TIMESTAMP", "TIME"}
-        if any(is_text and kinds[1 - i] in times for i, is_text in enumerate(texts)) or any(
-            isinstance(side, exp.Null) for side in sides
-        ):
-            continue
-        types = ", ".join(_SQL_NAMES.get(str(kind), str(kind)) for kind in kinds)
-        raise refused(
-            f"No matching signature for operator {signs[type(node)]} for argument types: {types}"
-            f"{position(query, node)}"
-        )
+        types = _unlike(node.this, node.expression)
+        if types:
+            raise refused(
+                f"No matching signature for operator {signs[type(node)]} for argument types: {types}"
+                f"{position(query, node)}"
+            )
+    for choice in tree.find_all(exp.If):
+        otherwise = choice.args.get("false")
+        types = _unlike(choice.args["true"], otherwise) if otherwise is not None else None
+        if types:
+            raise refused(f"No matching signature for function IF for argument types: BOOL, {types}")
+
+
+def _unlike(first: exp.Expr, second: exp.Expr) -> str | None:
+    """The types of two values, where BigQuery makes neither the other's."""
+    sides = [first, second]
+    kinds = [(field_of(side.type) or {}).get("type") if side.type else None for side in sides]
+    if None in kinds or kinds[0] == kinds[1] or set(kinds) <= _NUMBERS:
+        return None
+    texts = [isinstance(side, exp.Literal) and side.is_string for side in sides]
+    if any(is_text and kinds[1 - i] in _TIMES for i, is_text in enumerate(texts)):
+        return None
+    if any(isinstance(side, exp.Null) for side in sides):
+        return None
+    return ", ".join(_SQL_NAMES.get(str(kind), str(kind)) for kind in kinds)
 
 
 def _columns_read(tree: exp.Expr, views: Mapping[str, Reference]) -> dict[Reference, set[str]]:

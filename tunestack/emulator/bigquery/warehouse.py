@@ -32,11 +32,12 @@ _MERGED_ROWS_AT_MOST = 100_000
 
 @dataclass(frozen=True)
 class Segment:
-    """A file of rows; ``sizes`` are the logical bytes of its columns."""
+    """A file of rows; ``sizes`` are the logical bytes of its columns, ``changed`` the rows that an UPDATE changed."""
 
     digest: str
     rows: int
     sizes: dict[str, int]
+    changed: int = 0
 
 
 class Warehouse:
