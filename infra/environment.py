@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pulumi
-from identity import grant, pipeline_runner
+from identity import grant, may_tune, pipeline_runner
 from observability import tensorboard
 from providers import gcp_provider
 from storage import bucket
@@ -28,6 +28,7 @@ class TuningEnvironment(pulumi.ComponentResource):
         self.runner = pipeline_runner(region, stack, inside)
         # The runner reads what it is tuned on and writes what it makes, nothing else.
         self.grants = [
+            may_tune(region, stack, self.runner, inside),
             grant(
                 f"runner-reads-datasets-{region}",
                 self.datasets,

@@ -1,4 +1,4 @@
-"""The service account that runs tuning pipelines in one region, and what it may do: bucket by bucket."""
+"""The service account that runs tuning pipelines in one region, and what it may do."""
 
 from __future__ import annotations
 
@@ -21,6 +21,23 @@ def pipeline_runner(
     )
 
 
+def may_tune(
+    region: str, stack: StackSpec, account: gcp.serviceaccount.Account, opts: pulumi.ResourceOptions
+) -> gcp.projects.IAMMember:
+    """Let ``account`` make the jobs, models and endpoints of a pipeline's steps.
+
+    Vertex AI makes them in its name and asks for this role on the project: there is none for less
+    (cloud.google.com/vertex-ai/docs/pipelines/configure-project#service-account).
+    """
+    return gcp.projects.IAMMember(
+        f"runner-tunes-{region}",
+        project=stack.project,
+        role="roles/aiplatform.user",
+        member=account.member,
+        opts=opts,
+    )
+
+
 def grant(
     name: str,
     bucket: gcp.storage.Bucket,
@@ -28,5 +45,5 @@ def grant(
     account: gcp.serviceaccount.Account,
     opts: pulumi.ResourceOptions,
 ) -> gcp.storage.BucketIAMMember:
-    """Let ``account`` use ``bucket`` with ``role``; never a role on the project."""
+    """Let ``account`` use ``bucket`` with ``role``: what it reads and writes is granted bucket by bucket."""
     return gcp.storage.BucketIAMMember(name, bucket=bucket.name, role=role, member=account.member, opts=opts)
