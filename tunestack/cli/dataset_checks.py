@@ -99,7 +99,6 @@ def _reports(arguments: argparse.Namespace) -> dict[str, Report]:
 
     reports = {}
     folders = [path for path in arguments.path if Path(path).is_dir()]
-    # What checks is imported while the processes that share the work start.
     for folder in folders:
         with at_work(Path(folder).rglob("*"), arguments.processes) as processes:
             from tunestack.dataset.check import check_dataset

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -23,8 +24,16 @@ def at_work(paths: Iterable[str | Path], processes: int | None) -> Iterator[InOr
         yield processes
         return
     count = processes or available_processes()
-    with Crew(count) if count > 1 else nullcontext(map) as in_order:
+    if count > 1:
+        from tunestack.dataset import check  # noqa: F401 - once for all of them, before they are copies of this one
+    with _crew(count) if count > 1 else nullcontext(map) as in_order:
         yield Watched(size, in_order) if sys.stderr.isatty() else in_order
+
+
+def _crew(processes: int) -> Crew:
+    import threading
+
+    return Crew(processes, fork=hasattr(os, "fork") and threading.active_count() == 1)
 
 
 class Watched:

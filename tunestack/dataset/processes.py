@@ -1,9 +1,9 @@
 """A function over many pieces of work, in as many processes as are asked for, its results in the order of the work.
 
-Processes are started anew and never forked: this runs inside programs with threads (Pulumi's gRPC), and a fork of
-those can hang for ever. They are not started as multiprocessing starts them either, for that runs the caller's
-`__main__` again; what they have of it is two pipes. A process that the caller leaves behind, however it ends, reads the
-end of its pipe and ends too.
+Processes are started anew and not forked unless the caller knows that it may: this runs inside programs with threads
+(Pulumi's gRPC), and a fork of those can hang for ever. They are not started as multiprocessing starts them either, for
+that runs the caller's `__main__` again; what they have of it is two pipes. A process that the caller leaves behind,
+however it ends, reads the end of its pipe and ends too.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from signal import SIGTERM
 from typing import Any, Protocol, TypeVar
 
 from tunestack.spec.errors import Problem, TunestackError
@@ -23,9 +24,10 @@ Result = TypeVar("Result")
 _WAITING = 4
 # Below this a file is read by this process alone: starting others would take longer.
 ONE_PROCESS_BYTES = 32 << 20
-# The descriptor that a started process writes its answers to.
-_ANSWERS = "TUNESTACK_ANSWERS"
-_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]\nfrom tunestack.dataset.processes import serve; serve()"
+_PROGRAM = (
+    "import sys; sys.path[:] = sys.argv[3:]\n"
+    "from tunestack.dataset.processes import serve; serve(int(sys.argv[1]), int(sys.argv[2]))"
+)
 
 
 def available_processes() -> int:
@@ -60,32 +62,41 @@ class _Process:
     What is sent is pickled, as by multiprocessing's connections; they take as long to import as megabytes to check.
     """
 
-    def __init__(self) -> None:
-        import subprocess
-
-        # Its standard output is ours, in case something within the work prints.
-        answers, theirs = os.pipe()
-        command = [sys.executable, "-c", _PROGRAM, *sys.path]
-        environment = {**os.environ, _ANSWERS: str(theirs)}
-        self.started = subprocess.Popen(
-            command, stdin=subprocess.PIPE, pass_fds=[theirs], env=environment, bufsize=-1
-        )
+    def __init__(self, fork: bool, others: Iterable[_Process]) -> None:
+        theirs, ours = os.pipe()
+        answers, results = os.pipe()
+        self.pieces, self.answers = open(ours, "wb"), open(answers, "rb")  # noqa: SIM115, PTH123 - see `end`
+        self.number = self._forked(theirs, results, others) if fork else _started(theirs, results)
         os.close(theirs)
-        self.answers = open(answers, "rb")  # noqa: SIM115, PTH123 - closed in `end`
+        os.close(results)
+
+    def _forked(self, pieces: int, results: int, others: Iterable[_Process]) -> int:
+        number = os.fork()
+        if number:
+            return number
+        try:
+            # Who else holds them would keep the others waiting for pieces when the caller is gone.
+            for each in (self, *others):
+                os.close(each.pieces.fileno())
+                os.close(each.answers.fileno())
+            serve(pieces, results)
+        finally:
+            os._exit(0)  # nothing of the caller's is cleaned up here
 
     def fileno(self) -> int:
+        """Of the answers, for `select`."""
         return self.answers.fileno()
 
     def send(self, piece: Any) -> None:
+        """Give it work."""
         import pickle
 
-        stream = self.started.stdin
-        assert stream is not None  # noqa: S101 - it is a pipe
         with suppress(BrokenPipeError, ConnectionResetError):  # it is gone; the next answer says so
-            pickle.dump(piece, stream, pickle.HIGHEST_PROTOCOL)
-            stream.flush()
+            pickle.dump(piece, self.pieces, pickle.HIGHEST_PROTOCOL)
+            self.pieces.flush()
 
     def answer(self) -> Any:
+        """What became of the work; what it raised is raised."""
         import pickle
 
         try:
@@ -102,25 +113,40 @@ class _Process:
         return result
 
     def end(self) -> None:
+        """End it, whatever it does."""
         self.answers.close()
-        self.started.terminate()
         with suppress(BrokenPipeError):
-            self.started.communicate()
+            self.pieces.close()
+        with suppress(ProcessLookupError):
+            os.kill(self.number, SIGTERM)
+        with suppress(ChildProcessError):
+            os.waitpid(self.number, 0)
+
+
+def _started(pieces: int, results: int) -> int:
+    import subprocess
+
+    command = [sys.executable, "-c", _PROGRAM, str(pieces), str(results), *sys.path]
+    started = subprocess.Popen(command, pass_fds=[pieces, results], stdin=subprocess.DEVNULL)
+    started.returncode = 0  # it is waited for in `end`
+    return started.pid
 
 
 class Crew:
     """Processes that start at once, and import what they need while their caller still finds out what there is to do.
 
-    They work for one call, as `in_order`. Those without work, and those that have a piece, with its number.
+    They work for one call, as `in_order`. ``fork``: begin as copies of this process, in a tenth of the time; for a
+    caller that has no threads and wants none of what it holds touched. Those without work, and those that have a
+    piece, with its number.
     """
 
-    def __init__(self, processes: int) -> None:
+    def __init__(self, processes: int, *, fork: bool = False) -> None:
         self._count = processes
         self._idle: deque[_Process] = deque()
         self._busy: dict[_Process, int] = {}
         try:
             for _ in range(processes):
-                self._idle.append(_Process())
+                self._idle.append(_Process(fork, self._idle))
         except BaseException:
             self.__exit__()
             raise
@@ -167,22 +193,23 @@ class Crew:
             given_back += 1
 
 
-def serve() -> None:
-    """What a started process does: answer each piece with (error, result) until there are no more."""
+def serve(pieces: int, results: int) -> None:
+    """What a process of a crew does: answer each piece with (error, result) until there are no more."""
     import pickle
     import signal
 
     # ^C is for the process that has the results; it ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with (
-        open(int(os.environ[_ANSWERS]), "wb") as answers,  # noqa: PTH123 - a descriptor
+        open(pieces, "rb") as stream,
+        open(results, "wb") as answers,
         suppress(EOFError, BrokenPipeError, ConnectionResetError),
     ):
         from tunestack.dataset import scan  # noqa: F401 - what most work needs, before it comes
 
-        function = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started this one
+        function = pickle.load(stream)  # noqa: S301 - from the process that started this one
         while True:
-            piece = pickle.load(sys.stdin.buffer)  # noqa: S301
+            piece = pickle.load(stream)  # noqa: S301
             answer: tuple[Exception | None, Any]
             try:
                 answer = (None, function(piece))

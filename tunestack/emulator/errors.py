@@ -109,7 +109,7 @@ class ApiError(Exception):
         return {"error": error}
 
     def bigquery(self) -> Json:
-        """An ``ErrorProto``, as jobs and answers of BigQuery have it (cloud.google.com/bigquery/docs/error-messages)."""
+        """An ``ErrorProto``, as jobs and answers have it (cloud.google.com/bigquery/docs/error-messages)."""
         reason = {"conflict": "duplicate", "forbidden": "accessDenied"}.get(self.reason, self.reason)
         entry = {"reason": reason, "message": self.message}
         return {**entry, "location": "query"} if reason == "invalidQuery" else entry

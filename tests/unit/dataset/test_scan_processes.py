@@ -77,6 +77,26 @@ def test_one_or_no_process_is_this_one() -> None:
     assert os.getpid() not in set(in_order(process_id, range(5), 2))
 
 
+def test_copies_of_this_process_do_the_same_and_leave_what_it_has_alone() -> None:
+    program = (
+        "import sys; from tunestack.dataset.processes import Crew\n"
+        "from test_scan_processes import refuse_seven, square\n"
+        "sys.stdout.write('once ')\n"
+        "with Crew(3, fork=True) as crew: print(list(crew(square, range(6))))\n"
+        "try:\n"
+        "    with Crew(2, fork=True) as crew: list(crew(refuse_seven, range(9)))\n"
+        "except ValueError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+    )
+    assert (done.stdout, done.stderr) == ("once [0, 1, 4, 9, 16, 25]\nseven\n", "")
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_what_the_function_raises_is_raised_here(processes: int) -> None:
     with pytest.raises(ValueError, match="seven"):
@@ -96,12 +116,13 @@ def test_no_process_is_left_when_the_results_are_not_wanted_any_more() -> None:
     assert not any(map(alive, workers))
 
 
+@pytest.mark.parametrize("fork", [False, True])
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
-def test_no_process_outlives_its_caller(sent: signal.Signals) -> None:
+def test_no_process_outlives_its_caller(sent: signal.Signals, fork: bool) -> None:
     program = (
-        "import os, time; from tunestack.dataset.processes import in_order\n"
+        "import os, time; from tunestack.dataset.processes import Crew\n"
         "from test_scan_processes import process_id\n"
-        "results = in_order(process_id, iter(int, 1), 2)\n"
+        f"results = Crew(2, fork={fork})(process_id, iter(int, 1))\n"
         "print(*{next(results) for _ in range(20)}, flush=True)\n"
         "for _ in results: pass\n"
     )

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tunestack.dataset import CompiledDataset, CompiledFile
@@ -142,6 +143,9 @@ def test_finished_data_decides_the_result_by_its_content_and_not_by_where_it_lie
     here = resolve(job(), dataset(), LOCAL, today=TODAY)
     finished = dataset()
     finished = replace(
-        finished, train=replace(finished.train, path=None, uri="gs://elsewhere/train.jsonl", generation=7)
+        finished,
+        train=msgspec.structs.replace(
+            finished.train, path=None, uri="gs://elsewhere/train.jsonl", generation=7
+        ),
     )
     assert resolve(job(), finished, LOCAL, today=TODAY).spec_hash == here.spec_hash
