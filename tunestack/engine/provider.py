@@ -207,7 +207,9 @@ class Provider:
         """The error in words: of a plugin that is gone, how it ended and what it said last."""
         code, message, child = error.code(), error.details() or error.code().name, self.plugin.child
         broken = self._channel.get_state() is not grpc.ChannelConnectivity.READY
-        if code is grpc.StatusCode.UNAVAILABLE and broken and child is not None:
+        # A connection that is reset within a call is UNKNOWN to gRPC, in these words of its transport.
+        lost = (code is grpc.StatusCode.UNAVAILABLE and broken) or message.startswith("Stream removed")
+        if lost and child is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(child.wait(), 1.0)
             if child.returncode is not None:

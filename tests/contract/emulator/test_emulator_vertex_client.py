@@ -279,9 +279,10 @@ def test_endpoints_and_tensorboards_are_made_changed_and_removed(emulator):
     assert boards.update_tensorboard(
         tensorboard=board, update_mask={"paths": ["display_name"]}
     ).result().labels == {"x": "y"}
-    assert [item.display_name for item in boards.list_tensorboards(parent=PARENT)] == ["renamed"]
+    listed = {item.name: item.display_name for item in boards.list_tensorboards(parent=PARENT)}
+    assert listed[board.name] == "renamed"
     boards.delete_tensorboard(name=board.name).result()
-    assert list(boards.list_tensorboards(parent=PARENT)) == []
+    assert board.name not in {item.name for item in boards.list_tensorboards(parent=PARENT)}
 
 
 def test_what_is_in_use_is_not_deleted(emulator):
