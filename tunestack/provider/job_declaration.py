@@ -165,7 +165,7 @@ def red(job: Job) -> str:
     words = f": {job.error_message}" if job.error_message else ""
     hint = f" A retry may help: {cause.words}." if cause else ""
     return (
-        f"{resource_id(job.name)} ended {job.state}{words}.{hint} "
+        f"{resource_id(job.name)} ended {job.state}{words.removesuffix('.')}.{hint} "
         "It is not submitted again by itself: change the job, or ask for it "
         "with retryFailed (stack configuration: tunestack:retry_failed)"
     )

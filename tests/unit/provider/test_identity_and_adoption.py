@@ -32,7 +32,7 @@ INPUTS = st.fixed_dictionaries(
     },
     optional={
         "identity": st.dictionaries(st.sampled_from(["digest", "x-y"]), TEXT, min_size=1),
-        "labels": st.dictionaries(TEXT, TEXT, max_size=2),
+        "labels": st.dictionaries(TEXT, TEXT, min_size=1, max_size=2),  # none at all is the same as no labels
         "retryFailed": st.booleans(),
     },
 )
