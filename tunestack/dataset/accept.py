@@ -156,14 +156,12 @@ def _with_more(texts: Sequence[bytes], uniform: Uniform) -> set[int]:
         and all(map(bytes.startswith, texts, repeat(shape.spaced)))
     ):
         room += shape.spaces
-    doubts = set()
-    for row in compress(count(), map(operator.lt, repeat(shape.bare + room), rest)):
-        raw = texts[row]
-        if (quotes := raw.count(b'"')) != shape.quotes:
-            within = _escaped_quotes(raw)
-            if quotes != shape.quotes + within:
-                doubts.add(row)
-    return doubts
+    longer = list(compress(count(), map(operator.lt, repeat(shape.bare + room), rest)))
+    quotes = map(bytes.count, map(texts.__getitem__, longer), repeat(b'"'))
+    with_quotes = compress(longer, map(operator.ne, quotes, repeat(shape.quotes)))
+    return {
+        row for row in with_quotes if texts[row].count(b'"') != shape.quotes + _escaped_quotes(texts[row])
+    }
 
 
 def _escaped_quotes(raw: bytes) -> int:

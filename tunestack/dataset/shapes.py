@@ -26,7 +26,8 @@ class Shape(NamedTuple):
     ``decode`` takes texts of this shape alone, to lines that have all that the format's have; ``columns`` gives of each
     text in them a column, in the order of the type. ``bare``: of a line without any space and with empty texts (numbers
     of one digit); ``quotes``: those in it. ``doubled``: what one more member adds at least. ``spaced``: how a line
-    begins, up to its first text, where a space follows every comma and colon; ``spaces`` are in that.
+    begins, up to its first text, where a space follows every comma and colon; ``spaces`` are in that (0 where all of a
+    line's spaces are fewer than ``doubled`` anyway).
     """
 
     decode: Callable[[bytes], Any]
@@ -73,7 +74,8 @@ class Shapes:
         ways = list(_texts(self._info, line, ""))
         columns = _fields(line) if narrow is type(line) else _comprehensions(ways)
         decode = msgspec.json.Decoder(narrow).decode
-        quotes, spaces = blank.count(b'"'), prefix.count(b" ")
+        quotes, all_spaces = blank.count(b'"'), len(spaced) - len(blank)
+        spaces = prefix.count(b" ") if all_spaces + len(b"\r\n") >= self._doubled else 0
         return Shape(decode, columns, len(blank), quotes, self._doubled, prefix, spaces)
 
 
