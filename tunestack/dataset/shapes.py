@@ -53,7 +53,7 @@ class Shapes:
     def __init__(self, type_: Any) -> None:
         self._info = inspect.type_info(type_)
         self._doubled = _least_member(self._info)
-        self._known: dict[bytes, Shape | None] = {}
+        self._known: dict[bytes, Shape] = {}
 
     def of(self, line: Any) -> Shape | None:
         """The shape of a line; None where its type has more than texts, roles, numbers, lists and structs."""

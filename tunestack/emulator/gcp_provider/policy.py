@@ -8,6 +8,7 @@ terraform-provider-google (``tpgiamresource``); they are the same for whatever h
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -67,7 +68,7 @@ class PolicyHolder:
         return f"{self.prefix}{kind}:{name[0].upper()}{name[1:]}"
 
 
-class PolicyLifecycle(Lifecycle):
+class PolicyLifecycle(Lifecycle, ABC):
     """What the kinds share; ``place`` follows the holder's name in an id."""
 
     #: Inputs that an import names after the holder, separated by blanks.
@@ -79,17 +80,17 @@ class PolicyLifecycle(Lifecycle):
 
     # ---- what a kind decides --------------------------------------------------------------------------
 
+    @abstractmethod
     def put(self, policy: Json, values: State) -> Json | None:
         """The policy with what ``values`` say; None where it is so already."""
-        raise NotImplementedError
 
+    @abstractmethod
     def removed(self, policy: Json, values: State) -> Json | None:
         """The policy without it; None where it is so already."""
-        raise NotImplementedError
 
+    @abstractmethod
     def seen(self, policy: Json, values: State) -> Json | None:
         """What the policy says of it, by property; None where it is gone."""
-        raise NotImplementedError
 
     def identity(self, values: State) -> str:
         return expand(self.holder.id, values)
