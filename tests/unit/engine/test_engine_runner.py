@@ -1,0 +1,65 @@
+"""The program's process: how it waits for what the program made."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tunestack.engine.runner import GATHERING_SECONDS, GatheringAsyncio
+
+FIRST = asyncio.FIRST_COMPLETED
+
+
+async def test_what_completes_one_after_the_other_is_waited_for_once() -> None:
+    async def end(turns: int) -> int:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return turns
+
+    tasks = [asyncio.ensure_future(end(turns)) for turns in range(1, 50)]
+    done, pending = await GatheringAsyncio().wait(tasks, return_when=FIRST)
+    assert (done, pending) == (set(tasks), set())
+
+
+@pytest.mark.parametrize("turns", [0, 1, 5], ids=["before", "first", "after another"])
+async def test_a_failure_is_told_at_once(turns: int) -> None:
+    async def fail() -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        raise ValueError("of the program")
+
+    loop = asyncio.get_running_loop()
+    failing, other = asyncio.ensure_future(fail()), asyncio.ensure_future(asyncio.sleep(0))
+    never = asyncio.ensure_future(asyncio.Event().wait())
+    started = loop.time()
+    done, pending = await GatheringAsyncio().wait([failing, other, never], return_when=FIRST)
+    if failing in pending:  # it was not the first to complete
+        done, pending = await GatheringAsyncio().wait(pending, return_when=FIRST)
+    assert loop.time() - started < GATHERING_SECONDS / 2
+    assert isinstance(failing.exception(), ValueError)
+    assert failing in done
+    assert pending == {never}
+    never.cancel()
+
+
+async def test_what_takes_long_does_not_hold_up_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tunestack.engine.runner.GATHERING_SECONDS", 0.01)
+    quick, never = asyncio.ensure_future(asyncio.sleep(0)), asyncio.ensure_future(asyncio.Event().wait())
+    assert await GatheringAsyncio().wait([quick, never], return_when=FIRST) == ({quick}, {never})
+    never.cancel()
+
+
+async def test_every_other_wait_is_that_of_asyncio() -> None:
+    patient = GatheringAsyncio()
+    never = asyncio.ensure_future(asyncio.Event().wait())
+    assert await patient.wait([never], timeout=0, return_when=FIRST) == (set(), {never})
+    assert patient.sleep is asyncio.sleep
+    never.cancel()
+
+
+def test_the_sdk_waits_with_what_it_is_given() -> None:
+    import pulumi.runtime
+
+    assert pulumi.runtime.run_in_stack.__globals__["asyncio"] is asyncio, "where the runner puts its own"
+    assert pulumi.runtime.run_in_stack.__globals__["wait_for_rpcs"].__globals__["asyncio"] is asyncio
