@@ -26,6 +26,7 @@ NAMES = {
     "logging": "Cloud Logging",
     "monitoring": "Cloud Monitoring",
     "pubsub": "Pub/Sub",
+    "secretmanager": "Secret Manager",
     "serviceusage": "Service Usage",
     "storage": "Cloud Storage",
 }

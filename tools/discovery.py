@@ -120,6 +120,7 @@ SERVED: dict[str, tuple[str, ...]] = {
         ),
     ),
     "pubsub.v1": ("projects.snapshots", "projects.subscriptions", "projects.topics"),
+    "secretmanager.v1": ("projects.locations.secrets", "projects.secrets"),
     "serviceusage.v1": ("operations", "services"),
     "serviceusage.v1beta1": ("operations", "services"),
 }
@@ -133,6 +134,7 @@ _PROTOS = {
     "logging.v2": ("google.cloud.logging_v2", ""),
     "monitoring.v3": ("google.cloud.monitoring_v3", ""),
     "pubsub.v1": ("google.pubsub_v1", ""),
+    "secretmanager.v1": ("google.cloud.secretmanager_v1", ""),
 }
 
 

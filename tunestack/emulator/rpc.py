@@ -42,6 +42,7 @@ _CLIENTS = (
     ("google.cloud.monitoring_v3.services.uptime_check_service", "monitoring.v3"),
     ("google.pubsub_v1.services.publisher", "pubsub.v1"),
     ("google.pubsub_v1.services.subscriber", "pubsub.v1"),
+    ("google.cloud.secretmanager_v1.services.secret_manager_service", "secretmanager.v1"),
 )
 # Calls whose names do not tell.
 _IRREGULAR = {
@@ -56,6 +57,13 @@ _IRREGULAR = {
     "ModifyPushConfig": "pubsub.projects.subscriptions.modifyPushConfig",
     "Pull": "pubsub.projects.subscriptions.pull",
     "Seek": "pubsub.projects.subscriptions.seek",
+    "AddSecretVersion": "secretmanager.projects.secrets.addVersion",
+    "GetSecretVersion": "secretmanager.projects.secrets.versions.get",
+    "AccessSecretVersion": "secretmanager.projects.secrets.versions.access",
+    "ListSecretVersions": "secretmanager.projects.secrets.versions.list",
+    "EnableSecretVersion": "secretmanager.projects.secrets.versions.enable",
+    "DisableSecretVersion": "secretmanager.projects.secrets.versions.disable",
+    "DestroySecretVersion": "secretmanager.projects.secrets.versions.destroy",
 }
 _VERBS = {
     "Create": ("create",),

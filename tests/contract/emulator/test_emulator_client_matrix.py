@@ -325,6 +325,28 @@ def budgets(emulator):
     client.delete_budget(name=made.name)
 
 
+@conversation(
+    "google-cloud-secret-manager",
+    "REST",
+    "secret; a version added with its checksum, read as latest; a disabled one refused (400)",
+)
+def secret_manager(emulator):
+    import google_crc32c
+    from google.cloud import secretmanager_v1
+
+    client = emulator.google(secretmanager_v1.SecretManagerServiceClient)
+    secret = {"replication": {"automatic": {}}, "labels": {"env": "dev"}}
+    made = client.create_secret(parent=PROJECT, secret_id=fresh("matrix"), secret=secret)
+    payload = {"data": b"hf_token", "data_crc32c": google_crc32c.value(b"hf_token")}
+    version = client.add_secret_version(parent=made.name, payload=payload)
+    latest = f"{made.name}/versions/latest"
+    assert client.access_secret_version(name=latest).payload.data == b"hf_token"
+    client.disable_secret_version(name=version.name)
+    with pytest.raises(exceptions.BadRequest, match="DISABLED"):
+        client.access_secret_version(name=latest)
+    client.delete_secret(name=made.name)
+
+
 @pytest.fixture(scope="module")
 def told() -> Any:
     """What was played, as a table at the end."""

@@ -280,13 +280,13 @@ KEPT_WHOLE = (
     ),
     (
         *("logging.v2", "LogSink", "v2/projects/p9/sinks", "name"),
-        ("exclusions",),
+        ("bigqueryOptions", "exclusions"),
         {"destination": "storage.googleapis.com/b", "filter": "severity>=ERROR"},
     ),
     (
         *("logging.v2", "LogMetric", "v2/projects/p9/metrics", "name"),
-        ("metricDescriptor",),
-        {"filter": "severity>=ERROR"},
+        ("labelExtractors", "metricDescriptor", "valueExtractor"),
+        {"filter": "severity>=ERROR", "valueExtractor": "EXTRACT(jsonPayload.loss)"},
     ),
     (
         *("logging.v2", "LogBucket", "v2/projects/p9/locations/global/buckets", "bucketId"),
@@ -307,6 +307,21 @@ KEPT_WHOLE = (
         *("monitoring.v3", "UptimeCheckConfig", "v3/projects/p9/uptimeCheckConfigs", None),
         ("httpCheck", "monitoredResource", "syntheticMonitor"),
         {"displayName": "x", "period": "60s", "tcpCheck": {"port": 1}, "resourceGroup": {"groupId": "g"}},
+    ),
+    *(
+        (
+            *("secretmanager.v1", "Secret", f"v1/projects/p9{place}/secrets", "secretId"),
+            # Input only: tags, ttl.
+            (
+                *("annotations", "customerManagedEncryption", "expireTime", "replication", "rotation"),
+                *("tags", "topics", "ttl", "versionAliases", "versionDestroyTtl"),
+            ),
+            {"versionAliases": {"stable": "1"}, "versionDestroyTtl": "86400s", **replication},
+        )
+        for place, replication in (
+            ("", {"replication": {"userManaged": {"replicas": [{"location": "us-east1"}]}}}),
+            ("/locations/us-east1", {}),
+        )
     ),
     (*("monitoring.v1", "Dashboard", "v1/projects/p9/dashboards", None), (), {"displayName": "x"}),
 )

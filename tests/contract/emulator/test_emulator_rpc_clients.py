@@ -1,4 +1,5 @@
-"""Google's clients that speak gRPC alone, or by default, unchanged: Monitoring, Logging, Pub/Sub's streaming pull."""
+"""Google's clients that speak gRPC alone, or by default, unchanged: Monitoring, Logging, Secret Manager, Pub/Sub's
+streaming pull."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import grpc
 import pytest
 from google.api import metric_pb2
 from google.api_core import exceptions
-from google.cloud import monitoring_v3, pubsub_v1
+from google.cloud import monitoring_v3, pubsub_v1, secretmanager_v1
 from google.cloud.logging_v2.services.config_service_v2 import ConfigServiceV2Client
 from google.cloud.logging_v2.services.config_service_v2.transports.grpc import ConfigServiceV2GrpcTransport
 from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
@@ -22,6 +23,9 @@ from google.cloud.monitoring_v3.services.alert_policy_service.transports.grpc im
 from google.cloud.monitoring_v3.services.metric_service.transports.grpc import MetricServiceGrpcTransport
 from google.cloud.monitoring_v3.services.notification_channel_service.transports.grpc import (
     NotificationChannelServiceGrpcTransport,
+)
+from google.cloud.secretmanager_v1.services.secret_manager_service.transports.grpc import (
+    SecretManagerServiceGrpcTransport,
 )
 from google.protobuf import field_mask_pb2
 
@@ -82,6 +86,27 @@ def test_time_series_are_written_and_read(channel, project):
     metrics.delete_metric_descriptor(name=name)
     with pytest.raises(exceptions.NotFound):
         metrics.get_metric_descriptor(name=name)
+
+
+@pytest.mark.parametrize("place", ["", "/locations/us-east1"])
+def test_a_secret_is_kept_and_read(channel, project, place):
+    secrets = secretmanager_v1.SecretManagerServiceClient(
+        transport=SecretManagerServiceGrpcTransport(channel=channel)
+    )
+    policy = {} if place else {"replication": {"automatic": {}}}
+    made = secrets.create_secret(parent=project + place, secret_id="token", secret=policy)
+    version = secrets.add_secret_version(parent=made.name, payload={"data": b"hf_x"})
+    assert secrets.access_secret_version(name=f"{made.name}/versions/latest").payload.data == b"hf_x"
+    made.labels["team"] = "tuning"
+    mask = field_mask_pb2.FieldMask(paths=["labels"])
+    assert secrets.update_secret(secret=made, update_mask=mask).labels == {"team": "tuning"}
+    assert list(secrets.list_secret_versions(parent=made.name)) == [version]
+    secrets.disable_secret_version(name=version.name)
+    with pytest.raises(exceptions.FailedPrecondition, match="DISABLED"):
+        secrets.access_secret_version(name=version.name)
+    assert secrets.destroy_secret_version(name=version.name).state.name == "DESTROYED"
+    secrets.delete_secret(name=made.name)
+    assert list(secrets.list_secrets(parent=project + place)) == []
 
 
 def test_an_alert_policy_and_its_channel_change_under_a_mask(channel, project):

@@ -49,6 +49,8 @@ def asked(name="projects/_/buckets/b/objects/a/x", time=NOW):
         ("bigquery.datasets.insert", "bigquery.datasets.create"),
         ("monitoring.projects.alertPolicies.create", "monitoring.alertPolicies.create"),
         ("cloudresourcemanager.projects.testIamPermissions", None),
+        ("secretmanager.projects.secrets.versions.access", "secretmanager.versions.access"),
+        ("secretmanager.projects.locations.secrets.addVersion", "secretmanager.versions.add"),
         # A service that nobody has written down.
         ("newservice.projects.locations.things.patch", "newservice.things.update"),
     ],
@@ -87,6 +89,8 @@ def test_every_method_that_is_implemented_has_a_permission_that_owners_hold_or_b
         ("roles/storage.objectCreator", "storage.objects.delete", False),
         ("roles/iam.serviceAccountUser", "iam.serviceAccounts.getAccessToken", False),
         ("roles/cloudkms.admin", "cloudkms.cryptoKeyVersions.useToDecrypt", False),
+        ("roles/editor", "secretmanager.versions.access", False),
+        ("roles/secretmanager.secretVersionManager", "secretmanager.versions.access", False),
         ("roles/nobody.knows", "storage.objects.get", False),
     ],
 )

@@ -133,6 +133,8 @@ EXCEPTIONS = {
     "artifactregistry.repositories.packages.versions.batchDelete": "artifactregistry.versions.delete",
     "artifactregistry.repositories.genericArtifacts.upload": "artifactregistry.repositories.uploadArtifacts",
     "artifactregistry.repositories.kfpArtifacts.upload": "artifactregistry.repositories.uploadArtifacts",
+    # Secret Manager (cloud.google.com/secret-manager/docs/access-control)
+    "secretmanager.secrets.addVersion": "secretmanager.versions.add",
     # Billing (cloud.google.com/billing/docs/access-control)
     "cloudbilling.billingAccounts.get": "billing.accounts.get",
     "cloudbilling.billingAccounts.list": "billing.accounts.list",

@@ -79,7 +79,17 @@ def _role(title: str, *has: str, but: tuple[str, ...] = ()) -> Role:
 ROLES: dict[str, Role] = {
     # Basic roles
     "roles/owner": _role("Owner", "*", but=(*_BUCKET_BY_BUCKET, *_IMPERSONATION)),
-    "roles/editor": _role("Editor", "*", but=(*_BUCKET_BY_BUCKET, *_IMPERSONATION, *_GOVERNMENT, *_KMS_USE)),
+    "roles/editor": _role(
+        "Editor",
+        "*",
+        but=(
+            *_BUCKET_BY_BUCKET,
+            *_IMPERSONATION,
+            *_GOVERNMENT,
+            *_KMS_USE,
+            "secretmanager.versions.access",
+        ),
+    ),
     "roles/viewer": _role(
         "Viewer",
         *_READ,
@@ -375,6 +385,29 @@ ROLES: dict[str, Role] = {
         "Cloud KMS CryptoKey Decrypter", "cloudkms.cryptoKeyVersions.useToDecrypt", "cloudkms.locations.*"
     ),
     "roles/cloudkms.viewer": _role("Cloud KMS Viewer", "cloudkms.*.get", "cloudkms.*.list", *_PROJECT),
+    # Secret Manager
+    "roles/secretmanager.admin": _role("Secret Manager Admin", "secretmanager.*", *_PROJECT),
+    "roles/secretmanager.secretAccessor": _role(
+        "Secret Manager Secret Accessor", "secretmanager.versions.access", *_PROJECT
+    ),
+    "roles/secretmanager.secretVersionAdder": _role(
+        "Secret Manager Secret Version Adder", "secretmanager.versions.add", *_PROJECT
+    ),
+    "roles/secretmanager.secretVersionManager": _role(
+        "Secret Manager Secret Version Manager",
+        *(
+            f"secretmanager.versions.{verb}"
+            for verb in ("add", "destroy", "disable", "enable", "get", "list")
+        ),
+        *_PROJECT,
+    ),
+    "roles/secretmanager.viewer": _role(
+        "Secret Manager Viewer",
+        "secretmanager.*.get",
+        "secretmanager.*.list",
+        "secretmanager.secrets.getIamPolicy",
+        *_PROJECT,
+    ),
     # Artifact Registry
     "roles/artifactregistry.admin": _role("Artifact Registry Administrator", "artifactregistry.*", *_PROJECT),
     "roles/artifactregistry.reader": _role(

@@ -29,6 +29,8 @@ SERVICES = (
     "monitoring_metrics",
     "pubsub_subscriptions",
     "pubsub_topics",
+    "secret_manager",
+    "secret_manager_versions",
     "service_usage",
     "service_usage_quotas",
     "storage_acl",

@@ -45,7 +45,7 @@ def check(call: Call) -> None:
             raise invalid(text, [("encryption_spec.kms_key_name", text)])
         agent = _VERTEX_AGENT.format(project)
         try:
-            usable = bool(primary_version(call.state, name)) and _may_use(call.state, agent, name)
+            usable = bool(primary_version(call.state, name)) and may_use(call.state, agent, name)
         except ApiError:
             usable = False
         if not usable:
@@ -76,7 +76,7 @@ def storage_key_version(state: State, project: str, location: str, name: str) ->
         if error.status == "NOT_FOUND":
             raise ApiError("PERMISSION_DENIED", _STORAGE_WORDS) from None
         raise
-    if not _may_use(state, agent, name):
+    if not may_use(state, agent, name):
         raise ApiError("PERMISSION_DENIED", _STORAGE_WORDS)
     return version
 
@@ -107,7 +107,7 @@ def _place(call: Call) -> tuple[str, str]:
     return parts[1], parts[3]
 
 
-def _may_use(state: State, agent: str, name: str) -> bool:
+def may_use(state: State, agent: str, name: str) -> bool:
     resource = named_resource(state, name, "cloudkms.googleapis.com")
     return not state.access.enforced or all(
         state.access.allows(agent, f"cloudkms.cryptoKeyVersions.{use}", resource)

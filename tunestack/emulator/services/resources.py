@@ -38,11 +38,16 @@ def chosen_id(call: Call, parameter: str, pattern: str) -> str:
 
 
 def create_row(call: Call, collection: str, key: str, **server: Any) -> Json:
-    """Keep the body under ``key`` with what the server sets; the row. Raises 409 where there is one."""
+    """Keep the body under ``key`` with what the server sets; the row. Raises 409 where there is one.
+
+    What is given in ``server`` stands, also ``name`` and ``etag``.
+    """
     now = call.state.now()
     times: Json = {field: now for field in ("createTime", "updateTime") if field in _fields(call)}
     row: Json = {**call.body, "name": call.state.projects.by_id(key), **times, **server}
-    return call.state.rows.create(collection, key.rsplit("/", 2)[0], key, tagged(call, row))
+    return call.state.rows.create(
+        collection, key.rsplit("/", 2)[0], key, row if "etag" in server else tagged(call, row)
+    )
 
 
 def patched_row(
