@@ -276,12 +276,14 @@ def starlette_application(state: State) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         state.runner.take_up()
         state.bigquery_jobs.take_up()
+        state.background.start()
         door = _rpc_door(state)
         try:
             yield
         finally:
             if door is not None:
                 door.stop(None)
+            await state.background.stop()
             await state.runner.stop()
             await state.bigquery_jobs.stop()
             await state.worker.stop()

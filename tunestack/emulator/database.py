@@ -140,7 +140,33 @@ CREATE TABLE soft_deleted_object (
 ) WITHOUT ROWID;
 CREATE INDEX soft_deleted_object_of_digest ON soft_deleted_object (digest);
 """
-VERSIONS = (_FIRST, _SUBMISSIONS, _MODEL_VERSIONS, _EDGES_AND_POINTS, _BIGQUERY, _RECORDS, _SOFT_DELETED)
+# An entry lies in every log bucket that a sink sent it to; what sinks send elsewhere waits until it is due.
+_LOG_BUCKETS = """
+CREATE TABLE stored_entry (
+    bucket TEXT NOT NULL,           -- projects/<number>/locations/<location>/buckets/<id>
+    log TEXT NOT NULL,              -- projects/<number>/logs/<id>
+    time TEXT NOT NULL,
+    insert_id TEXT NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (bucket, log, time, insert_id)
+) WITHOUT ROWID;
+INSERT INTO stored_entry
+    SELECT substr(log, 1, instr(log, '/logs/') - 1) || '/locations/global/buckets/_Default',
+        log, time, insert_id, body
+    FROM log_entry;
+DROP TABLE log_entry;
+CREATE TABLE exported_entry (
+    sequence INTEGER PRIMARY KEY,
+    sink TEXT NOT NULL,
+    due TEXT NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE INDEX exported_entry_due ON exported_entry (sink, due);
+"""
+VERSIONS = (
+    *(_FIRST, _SUBMISSIONS, _MODEL_VERSIONS, _EDGES_AND_POINTS, _BIGQUERY, _RECORDS, _SOFT_DELETED),
+    _LOG_BUCKETS,
+)
 """What each version added to the one before: a new file runs through all, an older one through the rest."""
 SCHEMA_VERSION = len(VERSIONS)
 _REQUESTS_KEPT = 50_000

@@ -13,6 +13,7 @@ import importlib
 import logging
 import re
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -73,6 +74,10 @@ _VERBS = {
     "Delete": ("delete",),
 }
 _STREAMING_PULL = "/google.pubsub.v1.Subscriber/StreamingPull"
+_TAIL = "/google.logging.v2.LoggingServiceV2/TailLogEntries"
+# Streams that are played by the unary method behind them, asked again and again.
+_STREAMS = {_STREAMING_PULL: "pubsub.projects.subscriptions.pull", _TAIL: "logging.entries.list"}
+_TAILED_EVERY = 1.0  # seconds; Google gathers entries for two (TailLogEntriesRequest.buffer_window)
 _PULLED_AT_ONCE = 100
 _CALLS_AT_ONCE = 16
 
@@ -137,8 +142,7 @@ def table() -> dict[str, Rpc]:
         by_id = {method["id"]: method for method in methods if "parameters" in method}
         for path, (request, response) in recorder.seen.items():
             method = _method_of(path.rpartition("/")[2], document.partition(".")[0], by_id)
-            if path == _STREAMING_PULL:
-                method = by_id["pubsub.projects.subscriptions.pull"]
+            method = by_id[_STREAMS[path]] if path in _STREAMS else method
             if method is not None and request is not None:
                 found[path] = Rpc(request, response, method)
     return found
@@ -218,9 +222,10 @@ class Door(grpc.GenericRpcHandler):  # type: ignore[misc]
             "request_deserializer": lambda data: _bare(rpc.request).FromString(data),
             "response_serializer": lambda message: message.SerializeToString(),
         }
-        if details.method == _STREAMING_PULL:
+        if details.method in _STREAMS:
+            stream = self._tail if details.method == _TAIL else self._streaming_pull
             return grpc.stream_stream_rpc_method_handler(
-                lambda requests, context: self._streaming_pull(rpc, requests, context), **codec
+                lambda requests, context: stream(rpc, requests, context), **codec
             )
         return grpc.unary_unary_rpc_method_handler(
             lambda request, context: self._answer(rpc, request, context), **codec
@@ -253,6 +258,24 @@ class Door(grpc.GenericRpcHandler):  # type: ignore[misc]
             reply = self._call(rpc.method, {**subscription, "maxMessages": _PULLED_AT_ONCE}, context)
             if reply:
                 yield json_format.ParseDict(reply, _bare(rpc.response)())
+
+    def _tail(self, rpc: Rpc, requests: Iterator[Any], context: Any) -> Iterator[Any]:
+        """Entries as they come in, each once, by the time that the emulator received them."""
+        request = json_format.MessageToDict(next(requests))
+        since = self._http.get("/_local/clock").json()["now"]
+        sent: set[tuple[str, str]] = set()
+        while context.is_active():
+            wanted = f'receiveTimestamp>="{since}" AND ({request.get("filter") or "logName:*"})'
+            asked = {"resourceNames": request.get("resourceNames", []), "filter": wanted, "pageSize": 1000}
+            found = self._call(rpc.method, asked, context).get("entries", [])
+            fresh = [entry for entry in found if (entry["timestamp"], entry["insertId"]) not in sent]
+            sent |= {(entry["timestamp"], entry["insertId"]) for entry in fresh}
+            if fresh:
+                since = max(entry["receiveTimestamp"] for entry in fresh)
+                yield json_format.ParseDict(
+                    {"entries": fresh}, _bare(rpc.response)(), ignore_unknown_fields=True
+                )
+            time.sleep(_TAILED_EVERY)
 
     def _call(self, method: Json, request: Json, context: Any) -> Json:
         path, query, body = transcoded(method, request)

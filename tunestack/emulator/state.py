@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from tunestack.emulator.access.enforcement import Access
+from tunestack.emulator.background import Background
 from tunestack.emulator.clock import Clock
 from tunestack.emulator.contents import Contents
 from tunestack.emulator.database import Database
@@ -212,6 +213,7 @@ class State:
         self.worker = PredictWorker(options)
         self.warehouse = Warehouse(options.data / "bigquery", self.database)
         self.bigquery_jobs = BigQueryJobs(self)
+        self.background = Background(self)
 
     def now(self) -> str:
         """The time as Google writes it: RFC 3339, UTC, microseconds."""

@@ -132,7 +132,7 @@ def test_a_sink_is_made_changed_and_removed(client):
     sink.update()
     sink.reload()
     assert sink.filter_ == "severity>=CRITICAL"
-    assert [found.name for found in client.list_sinks()] == ["errors"]
+    assert {found.name for found in client.list_sinks()} == {"errors", "_Default", "_Required"}
     with pytest.raises(exceptions.Conflict):
         client.sink("errors", destination="storage.googleapis.com/b").create()
     with pytest.raises(exceptions.BadRequest, match="sink destination"):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunestack.emulator.access import roles
 from tunestack.emulator.access.conditions import Request
+from tunestack.emulator.access.datasets import dataset_bindings, is_dataset
 from tunestack.emulator.access.denials import denied, not_acting_as, storage_words, unauthenticated
 from tunestack.emulator.access.permissions import permission_of
 from tunestack.emulator.access.policy import ANONYMOUS, grants, identities, roles_of
@@ -102,6 +103,10 @@ class Access:
             return None
         return storage_words(permission, resource, email)
 
+    def may(self, email: str, permission: str, resource: Resource) -> bool:
+        """Whether an account may do something by itself, as the writer of a sink does: always where none is asked."""
+        return not self.enforced or self.allows(email, permission, resource)
+
     def exists(self, email: str) -> bool:
         """Whether an account is there and enabled; Google's own and the local one always are."""
         if email == self.local or _SERVICE_AGENT.fullmatch(email) or _COMPUTE.fullmatch(email):
@@ -150,6 +155,8 @@ class Access:
         state = self._state
         if policy.startswith("buckets/"):
             return _bucket_bindings(state, policy)
+        if is_dataset(policy):
+            return dataset_bindings(state, policy)
         bindings: list[Json] = state.policies.get(policy)["bindings"]
         root, _, identifier = policy.partition("/")
         if "/" in identifier or root == "serviceAccounts":

@@ -19,13 +19,20 @@ _MISSING = (
 )
 
 
-def check_installed() -> None:
-    """Raises 501 UNIMPLEMENTED, naming the extra, where duckdb or sqlglot is not there."""
+def installed() -> bool:
+    """Whether the extra's packages are there."""
     try:
         import duckdb  # noqa: F401
         import sqlglot  # noqa: F401
     except ImportError:
-        raise ApiError("UNIMPLEMENTED", _MISSING) from None
+        return False
+    return True
+
+
+def check_installed() -> None:
+    """Raises 501 UNIMPLEMENTED, naming the extra, where duckdb or sqlglot is not there."""
+    if not installed():
+        raise ApiError("UNIMPLEMENTED", _MISSING)
 
 
 _databases: dict[Path, duckdb.DuckDBPyConnection] = {}

@@ -134,6 +134,7 @@ def translate(
                 alias=exp.TableAlias(this=exp.to_identifier(alias)),
             )
         )
+    spelled = _spelled(tree, sources)
     schema = MappingSchema(dialect="bigquery")
     for reference, source in sources.items():
         columns = {column["name"]: sql_type(column) for column in source.fields}
@@ -146,6 +147,7 @@ def translate(
         _unresolved(query, error)
     except SqlglotError as error:
         raise refused(str(error)) from None
+    _spell(tree, spelled)
     _check_comparisons(query, tree)
     selects = tree.selects if isinstance(tree, exp.Query) else []
     read = _columns_read(tree, {view: reference for reference, view in views.items()})
@@ -217,6 +219,24 @@ def _name_columns(tree: exp.Expr) -> None:
             continue
         select.replace(exp.alias_(select.copy(), f"f{number}_"))
         number += 1
+
+
+def _spelled(tree: exp.Expr, sources: Mapping[Reference, Source]) -> dict[str, str]:
+    """How names are written, in the tables and then in the query: sqlglot makes all of them lower case."""
+    spelled = {
+        column["name"].lower(): column["name"] for source in sources.values() for column in source.fields
+    }
+    return spelled | {found.name.lower(): found.name for found in tree.find_all(exp.Identifier)}
+
+
+def _spell(tree: exp.Expr, spelled: Mapping[str, str]) -> None:
+    """The columns of the outermost query get their names as they are written."""
+    while isinstance(tree, exp.SetOperation):
+        tree = tree.left
+    for select in tree.selects if isinstance(tree, exp.Select) else []:
+        if isinstance(select, exp.Alias):
+            name = spelled.get(select.alias.lower(), select.alias)
+            select.set("alias", exp.to_identifier(name, quoted=True))
 
 
 def _check_functions(query: str, tree: exp.Expr) -> None:

@@ -1,14 +1,22 @@
-"""Cloud Logging: sinks, exclusions, log-based metrics and log buckets (logging.v2)."""
+"""Cloud Logging: log-based metrics and log buckets (logging.v2)."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from tunestack.emulator.call import Call, implements
 from tunestack.emulator.errors import already_exists, failed_precondition, invalid
 from tunestack.emulator.services.cloud_kms_encryption import primary_version
 from tunestack.emulator.services.cloud_logging_filter import parse as parse_filter
+from tunestack.emulator.services.cloud_logging_metrics import check_extractors
+from tunestack.emulator.services.cloud_logging_state import (
+    BUCKETS,
+    GIVEN_BUCKETS,
+    ID,
+    METRICS,
+    body_name,
+    make_given_buckets,
+)
 from tunestack.emulator.services.resources import (
     chosen_id,
     create_row,
@@ -19,103 +27,16 @@ from tunestack.emulator.services.resources import (
     named_row,
     patched_row,
 )
-from tunestack.emulator.state import State
 
 Json = dict[str, Any]
 
-SINKS = "sinks"
-EXCLUSIONS = "exclusions"
-METRICS = "metrics"
-BUCKETS = "logBuckets"
-
-_ID = r"[A-Za-z][A-Za-z0-9_.-]{0,99}"
 _METRIC = r"[A-Za-z0-9_.,+!*',()%/-]{1,100}"
-_DESTINATION = re.compile(
-    r"(storage\.googleapis\.com/[^/]+|bigquery\.googleapis\.com/projects/[^/]+/datasets/[^/]+"
-    r"|pubsub\.googleapis\.com/projects/[^/]+/topics/[^/]+"
-    r"|logging\.googleapis\.com/projects/[^/]+(/locations/[^/]+/buckets/[^/]+)?)"
-)
-# Every project has these (cloud.google.com/logging/docs/routing/overview#buckets).
-_GIVEN_BUCKETS = {"_Default": 30, "_Required": 400}
 _TYPES = "type.googleapis.com/google.logging.v2"
-
-
-@implements("logging.projects.sinks.create")
-def create_sink(call: Call) -> Json:
-    name = _body_name(call, _ID)
-    _check_sink(call.body)
-    key = f"{call.parent()}/{SINKS}/{name}"
-    return create_row(
-        call,
-        SINKS,
-        key,
-        name=name,
-        resourceName=call.state.projects.by_id(key),
-        writerIdentity=_writer(call),
-    )
-
-
-@implements("logging.projects.sinks.get")
-def get_sink(call: Call) -> Json:
-    return named_row(call, "sinkName", "Sink")
-
-
-@implements("logging.projects.sinks.list")
-def list_sinks(call: Call) -> Json:
-    return list_rows(call, SINKS)
-
-
-@implements("logging.projects.sinks.update", "logging.projects.sinks.patch")
-def update_sink(call: Call) -> Json:
-    """Without a mask destination, filter and includeChildren are changed: that was all once, and is so still."""
-    before = named_row(call, "sinkName", "Sink")
-    row = patched_row(
-        call, "sinkName", mask=call.query.get("updateMask") or "destination,filter,includeChildren"
-    )
-    row["name"] = before["name"]
-    _check_sink(row)
-    if call.query.get("uniqueWriterIdentity") or call.query.get("customWriterIdentity"):
-        row["writerIdentity"] = _writer(call)
-    return keep_row(call, row, "sinkName")
-
-
-@implements("logging.projects.sinks.delete")
-def delete_sink(call: Call) -> Json:
-    return delete_row(call, "sinkName")
-
-
-@implements("logging.projects.exclusions.create")
-def create_exclusion(call: Call) -> Json:
-    name = _body_name(call, _ID)
-    parse_filter(call.body["filter"])
-    return create_row(call, EXCLUSIONS, f"{call.parent()}/{EXCLUSIONS}/{name}", name=name)
-
-
-@implements("logging.projects.exclusions.get")
-def get_exclusion(call: Call) -> Json:
-    return named_row(call, kind="Exclusion")
-
-
-@implements("logging.projects.exclusions.list")
-def list_exclusions(call: Call) -> Json:
-    return list_rows(call, EXCLUSIONS)
-
-
-@implements("logging.projects.exclusions.patch")
-def patch_exclusion(call: Call) -> Json:
-    row = patched_row(call)
-    parse_filter(row.get("filter", ""))
-    return keep_row(call, row)
-
-
-@implements("logging.projects.exclusions.delete")
-def delete_exclusion(call: Call) -> Json:
-    return delete_row(call)
 
 
 @implements("logging.projects.metrics.create")
 def create_metric(call: Call) -> Json:
-    name = _body_name(call, _METRIC)
+    name = body_name(call, _METRIC)
     key = f"{call.parent()}/{METRICS}/{name}"
     return create_row(
         call,
@@ -156,7 +77,7 @@ def delete_metric(call: Call) -> Json:
 
 @implements("logging.projects.locations.buckets.create", "logging.projects.locations.buckets.createAsync")
 def create_bucket(call: Call) -> Json:
-    key = f"{call.parent()}/buckets/{chosen_id(call, 'bucketId', _ID)}"
+    key = f"{call.parent()}/buckets/{chosen_id(call, 'bucketId', ID)}"
     if call.state.rows.find(key):
         raise already_exists(f"Bucket {_shown(call, key)} already exists.")
     _check_bucket(call, call.body)
@@ -167,19 +88,19 @@ def create_bucket(call: Call) -> Json:
 
 @implements("logging.projects.locations.buckets.get")
 def get_bucket(call: Call) -> Json:
-    _given(call.state, call.parent("name").rsplit("/", 2)[0])
+    make_given_buckets(call.state, call.parent("name").rsplit("/", 2)[0])
     return named_row(call, kind="Bucket")
 
 
 @implements("logging.projects.locations.buckets.list")
 def list_buckets(call: Call) -> Json:
-    _given(call.state, call.parent())
+    make_given_buckets(call.state, call.parent())
     return list_rows(call, BUCKETS, "buckets")
 
 
 @implements("logging.projects.locations.buckets.patch", "logging.projects.locations.buckets.updateAsync")
 def patch_bucket(call: Call) -> Json:
-    _given(call.state, call.parent("name").rsplit("/", 2)[0])
+    make_given_buckets(call.state, call.parent("name").rsplit("/", 2)[0])
     before = named_row(call, kind="Bucket")
     if before["name"].endswith("/_Required"):
         raise invalid("The _Required bucket cannot be changed.")
@@ -194,9 +115,9 @@ def patch_bucket(call: Call) -> Json:
 @implements("logging.projects.locations.buckets.delete")
 def delete_bucket(call: Call) -> Json:
     """Marked first; Google removes it after seven days, until when it can be had back."""
-    _given(call.state, call.parent("name").rsplit("/", 2)[0])
+    make_given_buckets(call.state, call.parent("name").rsplit("/", 2)[0])
     row = named_row(call, kind="Bucket")
-    if row["name"].rpartition("/")[2] in _GIVEN_BUCKETS:
+    if row["name"].rpartition("/")[2] in GIVEN_BUCKETS:
         raise invalid(f"The bucket {row['name']} cannot be deleted.")
     call.state.rows.put(call.parent("name"), {**row, "lifecycleState": "DELETE_REQUESTED"})
     return {}
@@ -211,53 +132,10 @@ def undelete_bucket(call: Call) -> Json:
     return {}
 
 
-def _given(state: State, location: str) -> None:
-    """Make the buckets that every project has in ``global``."""
-    for name, days in _GIVEN_BUCKETS.items():
-        key = f"{location}/buckets/{name}"
-        if location.endswith("/global") and state.rows.find(key) is None:
-            row: Json = {
-                "name": state.projects.by_id(key),
-                "retentionDays": days,
-                "lifecycleState": "ACTIVE",
-                **({"locked": True} if name == "_Required" else {}),
-            }
-            state.rows.create(BUCKETS, location, key, row)
-
-
-def _body_name(call: Call, pattern: str) -> str:
-    name = str(call.body.get("name", ""))
-    if not re.fullmatch(pattern, name):
-        raise invalid(f"Invalid name '{name}': it must match {pattern}", [("name", pattern)])
-    key = f"{call.parent()}/{call.method.id.split('.')[-2]}/{name}"
-    if call.state.rows.find(key):
-        raise already_exists(f"{_shown(call, key)} already exists.")
-    return name
-
-
-def _check_sink(sink: Json) -> None:
-    if not _DESTINATION.fullmatch(sink.get("destination", "")):
-        raise invalid(
-            f"Invalid sink destination '{sink.get('destination', '')}': it is a bucket, dataset, topic or log bucket.",
-            [("destination", "invalid")],
-        )
-    parse_filter(sink.get("filter", ""))
-    for exclusion in sink.get("exclusions", []):
-        parse_filter(exclusion.get("filter", ""))
-
-
-def _writer(call: Call) -> str:
-    """Who writes to the destination (cloud.google.com/logging/docs/export/configure_export_v2#dest-auth)."""
-    if call.query.get("customWriterIdentity"):
-        return str(call.query["customWriterIdentity"])
-    parent = call.parent("parent" if "parent" in call.path else "sinkName")
-    number = parent.split("/")[1]
-    return f"serviceAccount:service-{number}@gcp-sa-logging.iam.gserviceaccount.com"
-
-
 def _completed_metric(call: Call, metric: Json) -> Json:
     """With the descriptor that Google derives. Raises 400 on a filter that is none."""
     parse_filter(metric["filter"])
+    check_extractors(metric)
     valued = bool(metric.get("valueExtractor"))
     descriptor = {
         "metricKind": "DELTA",

@@ -1,13 +1,13 @@
 """Cloud Logging: log entries, written and listed (logging.v2).
 
-Entries go where the project's sinks with a Pub/Sub topic say, less what exclusions leave out, and into the
-counters of log-based metrics. Sinks to buckets and datasets are kept, and nothing is written to them.
+Entries go where the sinks of their project say (`cloud_logging_routing`), which by default is the log bucket
+``_Default``, and into the counters of log-based metrics.
 """
 
 from __future__ import annotations
 
-import base64
 import re
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -15,18 +15,18 @@ import orjson
 
 from tunestack.emulator.call import Call, implements
 from tunestack.emulator.errors import ApiError, invalid
-from tunestack.emulator.services.cloud_logging import EXCLUSIONS, METRICS, SINKS
 from tunestack.emulator.services.cloud_logging_filter import parse
-from tunestack.emulator.services.monitoring_metrics import count
+from tunestack.emulator.services.cloud_logging_metrics import count
+from tunestack.emulator.services.cloud_logging_routing import route
+from tunestack.emulator.services.cloud_logging_state import GIVEN_BUCKETS
 from tunestack.emulator.services.paging import page
-from tunestack.emulator.services.pubsub_state import publish_to
-from tunestack.emulator.services.times import moment, written
+from tunestack.emulator.services.times import written
 from tunestack.emulator.state import State
 
 Json = dict[str, Any]
 
+_RESOURCE = re.compile(r"projects/[^/]+(/locations/[^/]+/buckets/[^/]+(/views/(_AllLogs|_Default))?)?")
 _PAYLOADS = ("textPayload", "jsonPayload", "protoPayload")
-_TOPIC = "pubsub.googleapis.com/"
 
 
 @implements("logging.entries.write")
@@ -72,14 +72,10 @@ def list_entries(call: Call) -> Json:
     keep = parse(body.get("filter", ""))
     rows: list[tuple[str, str, bytes]] = []
     for name in body["resourceNames"]:
-        found = re.fullmatch(r"projects/[^/]+(/locations/[^/]+/buckets/[^/]+(/views/[^/]+)?)?", name)
-        if found is None:
+        if not _RESOURCE.fullmatch(name):
             raise invalid(f"'{name}' is no resource whose entries are kept here: projects/P.")
-        project = state.projects.canonical("/".join(name.split("/")[:2]))
-        rows += state.database.execute(
-            "SELECT time, log || insert_id, body FROM log_entry WHERE log > ? AND log < ?",
-            *(f"{project}/logs/", f"{project}/logs0"),
-        )
+        rows += _entries_in(state, state.projects.canonical(name))
+    rows = list({row[:2]: row for row in rows}.values())  # an entry may lie in several buckets
     rows.sort(key=lambda row: row[:2], reverse=order[-1] == "desc")
     # A page is found by time and id, so that lines which come in meanwhile move nothing.
     found_rows = [
@@ -96,8 +92,8 @@ def list_entries(call: Call) -> Json:
 def list_logs(call: Call) -> Json:
     state, project = call.state, call.parent()
     logs = state.database.execute(
-        "SELECT DISTINCT log FROM log_entry WHERE log > ? AND log < ? ORDER BY log",
-        *(f"{project}/logs/", f"{project}/logs0"),
+        "SELECT DISTINCT log FROM stored_entry WHERE bucket > ? AND bucket < ? AND log > ? AND log < ? ORDER BY log",
+        *(f"{project}/", f"{project}0", f"{project}/logs/", f"{project}/logs0"),
     )
     rows = [{"name": _shown(state, log)} for (log,) in logs]
     chosen, token = page(rows, call.query.get("pageSize"), call.query.get("pageToken"), default=50)
@@ -107,7 +103,10 @@ def list_logs(call: Call) -> Json:
 
 @implements("logging.projects.logs.delete")
 def delete_log(call: Call) -> Json:
-    call.state.database.execute("DELETE FROM log_entry WHERE log = ?", call.parent("logName"))
+    """Of the bucket ``_Default``: what other log buckets have of the log stays."""
+    log = call.parent("logName")
+    bucket = f"{log.partition('/logs/')[0]}/locations/global/buckets/_Default"
+    call.state.database.execute("DELETE FROM stored_entry WHERE bucket = ? AND log = ?", bucket, log)
     return {}
 
 
@@ -124,44 +123,25 @@ def write_entries(state: State, entries: list[Json]) -> None:
             "insertId": sent.get("insertId") or f"{state.new_id():x}",
             "receiveTimestamp": now,
         }
-        # An entry with the time and insertId of another one is the same entry.
-        state.database.execute(
-            "INSERT OR IGNORE INTO log_entry (log, time, insert_id, body) VALUES (?, ?, ?, ?)",
-            *(key, written(moment(entry["timestamp"])), entry["insertId"], orjson.dumps(entry)),
-        )
         project = key.partition("/logs/")[0]
-        _count(state, project, entry)
-        _route(state, project, entry)
+        count(state, project, entry)
+        route(state, project, key, entry)
 
 
-def _count(state: State, project: str, entry: Json) -> None:
-    """Log-based metrics count what their filter wants; metrics of an extracted value are kept and count nothing."""
-    for metric in state.rows.list(METRICS, project):
-        if metric.get("disabled") or metric.get("valueExtractor") or not parse(metric["filter"])(entry):
-            continue
-        count(state, project, metric["metricDescriptor"]["type"], entry["resource"], entry["timestamp"])
-
-
-def _route(state: State, project: str, entry: Json) -> None:
-    excluded = [row for row in state.rows.list(EXCLUSIONS, project) if not row.get("disabled")]
-    if any(parse(row["filter"])(entry) for row in excluded):
-        return
-    for sink in state.rows.list(SINKS, project):
-        topic = state.projects.canonical(sink["destination"].removeprefix(_TOPIC))
-        wanted = (
-            sink["destination"].startswith(_TOPIC)
-            and not sink.get("disabled")
-            and parse(sink.get("filter", ""))(entry)
-            and not any(
-                parse(exclusion.get("filter", ""))(entry)
-                for exclusion in sink.get("exclusions", [])
-                if not exclusion.get("disabled")
-            )
-        )
-        if wanted and state.rows.find(topic) is not None:
-            data = base64.b64encode(orjson.dumps(entry)).decode()
-            attributes = {"logging.googleapis.com/timestamp": entry["timestamp"]}
-            publish_to(state, topic, [{"data": data, "attributes": attributes}])
+def _entries_in(state: State, name: str) -> list[tuple[str, str, bytes]]:
+    """Time, identity and body of the entries in a project's log buckets, or in one, that are younger than it keeps."""
+    bucket = name.partition("/views/")[0]
+    whole = bucket.count("/") == 1
+    rows = state.database.execute(
+        "SELECT bucket, time, log || insert_id, body FROM stored_entry WHERE bucket >= ? AND bucket < ?",
+        *((f"{bucket}/", f"{bucket}0") if whole else (bucket, f"{bucket}!")),
+    )
+    least: dict[str, str] = {}
+    for held in {row[0] for row in rows}:
+        given = GIVEN_BUCKETS.get(held.rpartition("/")[2], 30)
+        days = (state.rows.find(held) or {}).get("retentionDays", given)
+        least[held] = written(state.clock() - timedelta(days=days))
+    return [row[1:] for row in rows if row[1] >= least[row[0]]]
 
 
 def _problem(entry: Json) -> str | None:

@@ -77,4 +77,4 @@ def _search(text: str) -> Predicate:
 
 
 LANGUAGE = Language(compare=_compare, anywhere=_anywhere, patterns=True)
-_FUNCTIONS = {"log_id": _log_id, "SEARCH": _search}
+_FUNCTIONS = {"log_id": _log_id, "LOG_ID": _log_id, "SEARCH": _search}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from datetime import timedelta
 from typing import Any
@@ -14,6 +13,7 @@ from tunestack.emulator.call import Call, implements
 from tunestack.emulator.errors import ApiError, invalid
 from tunestack.emulator.list_filter import Language, Predicate
 from tunestack.emulator.services.monitoring_aggregation import Aggregation, Series, aggregated
+from tunestack.emulator.services.monitoring_counting import SERIES, series_key
 from tunestack.emulator.services.paging import page
 from tunestack.emulator.services.resources import delete_row, named_row
 from tunestack.emulator.services.times import moment, written
@@ -22,7 +22,6 @@ from tunestack.emulator.state import State
 Json = dict[str, Any]
 
 DESCRIPTORS = "metricDescriptors"
-SERIES = "timeSeries"
 
 _TYPE = re.compile(r"(custom|workload|external|logging)\.googleapis\.com/[A-Za-z0-9_/.-]+")
 _VALUE_TYPES = {
@@ -161,28 +160,6 @@ def parse(text: str) -> Predicate:
     return list_filter.parse(text, language=_LANGUAGE)
 
 
-def count(state: State, project: str, metric_type: str, resource: Json, time: str) -> None:
-    """One more in the minute of ``time`` of a metric that Google itself counts, as it does log entries."""
-    series = {
-        "metric": {"type": metric_type},
-        "resource": resource,
-        "metricKind": "DELTA",
-        "valueType": "INT64",
-    }
-    key = _series_key(project, series)
-    if state.rows.find(key) is None:
-        state.rows.create(SERIES, project, key, {**series, "_key": key})
-    minute = moment(time).replace(second=0, microsecond=0)
-    end = written(minute + timedelta(minutes=1))
-    row = state.database.one("SELECT value FROM metric_point WHERE series = ? AND end_time = ?", *(key, end))
-    counted = int(orjson.loads(row[0])["int64Value"]) + 1 if row else 1
-    value = orjson.dumps({"int64Value": str(counted)})
-    state.database.execute(
-        "INSERT OR REPLACE INTO metric_point (series, end_time, start_time, value) VALUES (?, ?, ?, ?)",
-        *(key, end, written(minute), value),
-    )
-
-
 def _write(state: State, project: str, sent: Json) -> str | None:
     """Keep the point of a series; what is wrong with it, where something is."""
     points = sent.get("points", [])
@@ -227,7 +204,7 @@ def _write(state: State, project: str, sent: Json) -> str | None:
         "valueType": value_type,
         **({"unit": sent["unit"]} if sent.get("unit") else {}),
     }
-    key = _series_key(project, series)
+    key = series_key(project, series)
     newest = state.database.one("SELECT max(end_time) FROM metric_point WHERE series = ?", key)
     if newest and newest[0]:
         if end <= moment(newest[0]):
@@ -264,11 +241,6 @@ def _type(series: Json) -> str:
 
 def _labels(holder: Json) -> Json:
     return {"labels": holder["labels"]} if holder.get("labels") else {}
-
-
-def _series_key(project: str, series: Json) -> str:
-    identity = orjson.dumps([series["metric"], series["resource"]], option=orjson.OPT_SORT_KEYS)
-    return f"{project}/{SERIES}/{hashlib.sha256(identity).hexdigest()[:32]}"
 
 
 def _seen_by_filter(row: Json, project: str) -> Json:
