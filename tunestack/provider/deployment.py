@@ -54,7 +54,7 @@ class DeploymentResource(Resource):
         super().__init__(session)
         self._endpoints = Endpoints(session.vertex)
         self._registry = ModelRegistry(session.vertex)
-        self._keepers = Keepers()
+        self._keepers = Keepers(session.marks, self.token)
         self._changes = EndpointChanges(session, self._endpoints)
         self._declared: tuple[str, frozenset[str]] = ("", frozenset())
 
@@ -327,8 +327,8 @@ class DeploymentResource(Resource):
             return
         if known.get("operation"):
             await self._resume(call, Attempt(id_, inputs, outputs), str(known["operation"]))
-        kept = self._keepers.of(name)[1]
         begun = {first, str(known.get("deployedModelId") or ""), *(known.get("retiring") or ())}
+        kept = self._keepers.parts_kept(name, begun)
         wanted = begun - kept
         try:
             endpoint = await self._endpoints.get(name)

@@ -12,6 +12,7 @@ class EngineLog:
     """The engine that started or attached us. A line that cannot be written is dropped: it must fail no job."""
 
     def __init__(self, address: str | None) -> None:
+        self.address = address or ""
         self._channel = grpc.aio.insecure_channel(address) if address else None
         self._stub: Any = engine_pb2_grpc.EngineStub(self._channel) if self._channel else None
 

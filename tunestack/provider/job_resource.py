@@ -7,8 +7,6 @@ Vertex AI patches no job. A kind of job says what is its own: its client collect
 
 from __future__ import annotations
 
-import asyncio
-from collections import defaultdict
 from collections.abc import Collection, Sequence
 
 from tunestack.provider.adoption import choose
@@ -29,12 +27,13 @@ from tunestack.provider.job_inputs import LOCAL_INPUTS
 from tunestack.provider.job_submission import (
     AnswerLost,
     Submission,
-    label_filter,
     look_until_sure,
     spec_hash_of_placeholder,
     submit,
 )
+from tunestack.provider.keepers import Keepers
 from tunestack.provider.resource import Call, Created, Found, InitFailed, Refused, Session
+from tunestack.provider.submission_turns import SubmissionTurns, Turn
 from tunestack.provider.tuned_model import delete_tuned_model, model_exists
 from tunestack.provider.values import Properties, plain
 from tunestack.spec.spec_hash import SPEC_HASH_LABEL
@@ -48,19 +47,14 @@ class JobResource(JobDeclaration[InputsT, JobT]):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._keepers: defaultdict[str, set[str]] = defaultdict(set)
-        # Two resources of one spec, created at once, would each find nothing to adopt.
-        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        # Spec hashes of what this update submitted. An engine configures a provider once an operation, and with it
-        # begins a new one of these; so a retry that was asked for is one submission, however many ask for it.
-        self._submitted: set[str] = set()
+        self._keepers = Keepers(session.marks, self.token)
+        # An engine configures a provider once an operation, and with it begins a new one of these: what an update has
+        # submitted it does not submit again, however many resources ask for a retry.
+        self._turns = SubmissionTurns(session, self.view.collection.segment)
 
     def seen(self, id_: str, urn: str, *, kept: bool) -> None:
         """Remembers which objects this update keeps: a renamed or forcibly replaced resource adopts the same job."""
-        for holders in self._keepers.values():
-            holders.discard(urn)
-        if kept:
-            self._keepers[id_].add(urn)
+        self._keepers.seen(id_, urn, () if kept else None)
 
     # Create
 
@@ -68,33 +62,33 @@ class JobResource(JobDeclaration[InputsT, JobT]):
         """Adopts or submits, then waits."""
         spec = parse_inputs(self.inputs_model, inputs)
         hash_ = self.required_hash(inputs)
-        async with self._turns[hash_]:
+        async with self._turns.of(call, spec.project, spec.location, hash_) as turn:
             try:
-                job, others = await unless_cancelled(self._adoptable(call, spec, hash_), call.cancelled)
+                job, others = await unless_cancelled(self._adoptable(call, spec, hash_, turn), call.cancelled)
             except Interrupted:
                 raise Refused("ABORTED", "stopped before anything was submitted") from None
             adopted = job is not None
             if job is None:
                 known = {other.name for other in others}
                 submission = self._submission(spec, hash_, self.job_id(hash_, known))
-                job = await self._submit(call, inputs, submission, left=False, known=known)
+                job = await self._submit(call, inputs, submission, turn, left=False, known=known)
         self.seen(job.name, call.urn, kept=True)
         outputs = await self._settle(call, job, inputs, spec, adopted=adopted, id_=job.name)
         return Created(job.name, outputs)
 
     async def _jobs(self, project: str, location: str, hash_: str) -> list[JobT]:
-        found = self.session.vertex.list_jobs(self.view.collection, project, location, label_filter(hash_))
-        # The label is looked at again: a server that ignores the filter must not hand us someone else's job.
-        return [job async for json in found if (job := self.view(json)).spec_hash == hash_]
+        return await self.session.searches.of(self.view, project, location).jobs(hash_)
 
-    async def _adoptable(self, call: Call, spec: InputsT, hash_: str) -> tuple[JobT | None, Sequence[JobT]]:
+    async def _adoptable(
+        self, call: Call, spec: InputsT, hash_: str, turn: Turn
+    ) -> tuple[JobT | None, Sequence[JobT]]:
         jobs = await self._jobs(spec.project, spec.location, hash_)
         models = set()
         for job in jobs:
             done = job.rule.outcome is Outcome.SUCCESS
             if done and job.model and await model_exists(self.session.vertex, job.model):
                 models.add(job.model)
-        retry = spec.retry_failed if hash_ not in self._submitted else False
+        retry = False if turn.submitted else spec.retry_failed
         choice = choose(jobs, models, retry_failed=retry)
         if choice.job is not None:
             others = ", ".join(resource_id(job.name) for job in choice.others)
@@ -115,6 +109,7 @@ class JobResource(JobDeclaration[InputsT, JobT]):
         call: Call,
         inputs: Properties,
         submission: Submission,
+        turn: Turn,
         *,
         left: bool,
         known: Collection[str] | None,
@@ -127,7 +122,7 @@ class JobResource(JobDeclaration[InputsT, JobT]):
 
         async def find() -> Json | None:
             if known is None:
-                job, _ = await self._adoptable(call, spec, submission.spec_hash)
+                job, _ = await self._adoptable(call, spec, submission.spec_hash, turn)
                 return dict(job.json) if job is not None else None
             jobs = await self._jobs(spec.project, spec.location, submission.spec_hash)
             new = [job for job in jobs if job.name not in known]
@@ -136,10 +131,10 @@ class JobResource(JobDeclaration[InputsT, JobT]):
 
         try:
             job = self.view(await submit(self.session, call, submission, find, left=left))
-            self._submitted.add(submission.spec_hash)
+            turn.note_submitted()
             return job
         except AnswerLost as lost:
-            self._submitted.add(submission.spec_hash)
+            turn.note_submitted()
             name = submission.name
             how = "its id" if submission.job_id else "its label"
             reason = (
@@ -206,6 +201,8 @@ class JobResource(JobDeclaration[InputsT, JobT]):
         unconfirmed = spec_hash_of_placeholder(name)
         try:
             job = await self._newest(name, unconfirmed) if unconfirmed else await self._get(name)
+            if job is not None and unconfirmed and not inputs:
+                job = await self._get(job.name)  # a list says less than an import wants to know
         except NotFound:
             return None
         if job is None:
@@ -249,7 +246,8 @@ class JobResource(JobDeclaration[InputsT, JobT]):
         if job is None:
             job_id = None if nameless else resource_id(name)
             submission = self._submission(spec, self.required_hash(news), job_id)
-            job = await self._submit(call, news, submission, left=True, known=None)
+            async with self._turns.of(call, spec.project, spec.location, submission.spec_hash) as turn:
+                job = await self._submit(call, news, submission, turn, left=True, known=None)
         return await self._settle(call, job, news, spec, adopted=adopted, id_=id_)
 
     async def _say_what_is_only_written_down(self, call: Call, olds: Properties, news: Properties) -> None:
@@ -303,7 +301,7 @@ class JobResource(JobDeclaration[InputsT, JobT]):
             )
 
     def _held(self, *names: str) -> bool:
-        return any(self._keepers.get(name) for name in names)
+        return any(self._keepers.kept(name) for name in names)
 
     async def _confirmed(self, call: Call, name: str) -> JobT | None:
         """The job; one whose name is not known is looked for until sure, None: it was never submitted."""

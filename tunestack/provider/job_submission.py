@@ -204,11 +204,6 @@ async def look_until_sure(
         attempt += 1
 
 
-def label_filter(spec_hash: str) -> str:
-    """The AIP-160 filter of jobs with a spec hash."""
-    return f'labels.{SPEC_HASH_LABEL}="{spec_hash}"'
-
-
 def carries(job: Json, spec_hash: str) -> bool:
     """Whether a job has the spec hash: a server that ignores the filter must not hand us someone else's."""
     return bool((job.get("labels") or {}).get(SPEC_HASH_LABEL) == spec_hash)

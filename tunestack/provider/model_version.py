@@ -48,7 +48,7 @@ class ModelVersionResource(Resource):
         super().__init__(session)
         self._registry = ModelRegistry(session.vertex)
         self._copies = ModelCopies(session, self._registry)
-        self._keepers = Keepers()
+        self._keepers = Keepers(session.marks, self.token)
         self._declared: frozenset[str] = frozenset()
 
     # Pure
@@ -320,13 +320,13 @@ class ModelVersionResource(Resource):
             version = await self._registry.get(name)
         except NotFound:
             return
-        kept, aliases_kept = self._keepers.of(id_)
-        mine = sorted((set(declared.get("aliases") or ()) & set(version.aliases)) - aliases_kept)
+        mine = set(declared.get("aliases") or ()) & set(version.aliases)
+        mine -= self._keepers.parts_kept(id_, mine)
         target = ModelName.parse(name)
         if mine:
-            await self._registry.merge_aliases(target, [], mine)
-            await call.log.info(f"took {', '.join(mine)} off {target.id}@{target.version}")
-        if kept:
+            await self._registry.merge_aliases(target, [], sorted(mine))
+            await call.log.info(f"took {', '.join(sorted(mine))} off {target.id}@{target.version}")
+        if self._keepers.kept(id_):
             await call.log.info(f"{name} is kept: another resource of this update has it")
         elif not declared.get("copied") or declared.get("deletionPolicy") != "DELETE":
             why = (

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from tunestack.provider.process_locks import Marks
+from tunestack.provider.searching import JobSearches
 from tunestack.provider.values import Properties, has_unknown, plain
 from tunestack.provider.watching import JobWatches
 from tunestack.vertex.timing import Timing
@@ -145,10 +147,14 @@ class Session:
     storage: ObjectStore
     quotas: QuotaClient
     timing: Timing = field(default_factory=Timing)
+    marks: Marks = field(init=False)
     watches: JobWatches = field(init=False)
+    searches: JobSearches = field(init=False)
 
     def __post_init__(self) -> None:
+        self.marks = Marks(self.configuration.endpoint or "")
         self.watches = JobWatches(self.vertex, self.timing)
+        self.searches = JobSearches(self.vertex)
 
     async def pause(self, seconds: float, cancelled: asyncio.Event) -> None:
         """Sleeps, or less where the operation is cancelled meanwhile."""

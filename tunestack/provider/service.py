@@ -222,6 +222,7 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
             where = ".".join(str(part) for part in first["loc"])
             raise Refused("INVALID_ARGUMENT", f"provider configuration {where}: {first['msg']}") from None
         self._session = self._connect(configuration)
+        self._session.marks.update = self._engine.address  # its own for each operation
         self._resources = {token: cls(self._session) for token, cls in self._classes.items()}
         return provider_pb2.ConfigureResponse(acceptSecrets=True, acceptResources=True, supportsPreview=True)
 

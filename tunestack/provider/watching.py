@@ -8,12 +8,12 @@ them, it means for all.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from tunestack.spec.spec_hash import SPEC_HASH_LABEL
+from tunestack.provider.searching import TOGETHER, label_filter
 from tunestack.vertex.client import VertexClient, location_of, resource_id
 from tunestack.vertex.errors import GoogleError, ResourceExhausted, ServiceFault
 from tunestack.vertex.job import Job
@@ -21,9 +21,6 @@ from tunestack.vertex.timing import Timing, backoff
 
 T = TypeVar("T")
 JobT = TypeVar("JobT", bound=Job)
-
-TOGETHER = 50
-"""Most jobs in one list: a filter of so many spec hashes makes an address of 4 kB, half of what common proxies take."""
 
 LONGEST_LIST = 10 * TOGETHER
 """Most jobs read of one list: a spec hash that was submitted again has several, and a page is one at most."""
@@ -240,12 +237,3 @@ class JobWatches:
             watch = JobWatch(self._vertex, self._timing, cancelled, type(job), project, location)
             self._watches[key] = watch
         return watch  # type: ignore[return-value]
-
-
-def label_filter(hashes: Iterable[str]) -> str:
-    """The AIP-160 filter of the jobs with one of these spec hashes.
-
-    All three kinds take equality of a label in a list's filter, and OR (discovery, ``filter`` of ``pipelineJobs.list``
-    and ``customJobs.list``; of ``tuningJobs.list`` it says only "the standard list filter").
-    """
-    return " OR ".join(f'labels.{SPEC_HASH_LABEL}="{hash_}"' for hash_ in sorted(hashes))

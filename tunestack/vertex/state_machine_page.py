@@ -55,6 +55,14 @@ NOTES = """## What is not in the table
   names the other ("left as they are").
 - One retry that is asked for is one submission of a spec in an update, however many resources have that
   spec: if it ends red too, all of them are red until the next `up`.
+- Two resources of one spec that are created at once are one job: one at a time looks and submits, the other
+  adopts. So it is also where they have provider resources of their own, which are processes, and where two
+  stacks are updated at once, as long as one user runs them on one machine: the turn is a lock of the kernel
+  on `tunestack-<uid>.lock` in the folder for temporary files, which goes with the process that holds it (where
+  nothing can be locked there, a warning says so). Processes of one update also tell each other by such locks
+  which retries were submitted and which objects are kept. Between machines or users a second create of a
+  pipeline job is a conflict, and the job adopted; two tuning or custom jobs of one spec that two machines
+  submit in the same second are not excluded, and named by whoever adopts one of them.
 - Under `--target` and `--replace` the engine does not tell a provider why it is called: a forced
   replacement adopts the same job.
 """

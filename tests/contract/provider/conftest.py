@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import os
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -158,11 +159,11 @@ class ScriptedVertex:
             }
             return 200, self._view(self.jobs[full], advance=False)
         if method == "GET" and segment in JOBS:
-            wanted = query["filter"][0].partition("=")[2].strip('"')
+            wanted = set(re.findall(r'"(\w+)"', query["filter"][0]))
             found = [
                 job
                 for key, job in self.jobs.items()
-                if f"/{segment}/" in key and job["labels"].get("tunestack-spec-hash") == wanted
+                if f"/{segment}/" in key and job["labels"].get("tunestack-spec-hash") in wanted
             ]
             return 200, {segment: [self._view(job, advance=False) for job in found]}
         if method == "DELETE" and "/tuningJobs/" in name:

@@ -543,6 +543,20 @@ async def test_an_unconfirmed_submission_that_never_arrived_is_sent_once_more_at
 
 
 @named_by_the_server
+async def test_two_resources_whose_one_submission_never_arrived_send_it_once(
+    engine: Any, new_engine: Any, vertex: Any, kind: Kind
+) -> None:
+    mute(vertex, carried_out=False)
+    inputs = await declared(engine, kind)
+    failure = await failure_of(engine, engine.create(kind.token, inputs))
+    vertex.faults.clear()
+    second = await another(new_engine, vertex)
+    olds = (kind.token, failure.id, failure.outputs, inputs)
+    one, other = await asyncio.gather(second.update(*olds, name="a"), second.update(*olds, name="b"))
+    assert (one["name"], vertex.submissions) == (other["name"], 1)
+
+
+@named_by_the_server
 async def test_an_unconfirmed_job_is_found_cancelled_and_taken_away(
     engine: Any, new_engine: Any, vertex: Any, kind: Kind
 ) -> None:

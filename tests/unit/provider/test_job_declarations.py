@@ -19,12 +19,13 @@ from tunestack.provider.custom_job_inputs import CUSTOM_JOB_IDENTITY, CustomJobI
 from tunestack.provider.inputs import _parts, check_inputs, known_fields
 from tunestack.provider.job_inputs import LOCAL_INPUTS, JobInputs
 from tunestack.provider.pipeline_job_inputs import PipelineJobInputs
+from tunestack.provider.process_locks import Marks
 from tunestack.provider.tuning_job import TuningJobResource
 from tunestack.provider.tuning_job_inputs import TUNING_JOB_IDENTITY, TuningJobInputs, api_version
 from tunestack.provider.values import UNKNOWN, has_unknown
 
 DISCOVERY = Path(__file__).parents[3] / "tunestack/emulator/discovery"
-SESSION: Any = SimpleNamespace(configuration=Configuration(project="acme"))
+SESSION: Any = SimpleNamespace(configuration=Configuration(project="acme"), marks=Marks(""))
 
 SFT: dict[str, Any] = {"trainingDatasetUri": "gs://acme/train.jsonl"}
 TUNING: dict[str, Any] = {
