@@ -43,6 +43,9 @@ class Lifecycle:
     A type whose requests are more than one call an operation has a subclass (``ResourceType.lifecycle``).
     """
 
+    taken = "It exists already."
+    """What is said of a name that is taken."""
+
     def __init__(self, resource: ResourceType, rest: Rest) -> None:
         self.type = resource
         self.rest = rest
@@ -349,7 +352,7 @@ class Lifecycle:
             except MissingVariable:
                 identity = "ID"
             message += (
-                f"\nIt exists already. To take it over: pulumi import {self.type.name} {name} {identity}"
+                f"\n{self.taken} To take it over: pulumi import {self.type.name} {name} {identity}"
                 "\nTo have another one, give it another name."
             )
         raise ProviderError(status_of(error.http_status), message) from error

@@ -13,6 +13,23 @@ from tunestack.emulator.gcp_provider.resources.names import seconds as seconds_o
 from tunestack.emulator.gcp_provider.rest import GoogleError
 from tunestack.emulator.gcp_provider.schema import Autoname, Call, ResourceType
 
+
+class KeptForEver(Lifecycle):
+    """What Google never deletes: a stack that is taken down leaves it, and one that is made again finds its name taken.
+
+    The real provider drops it from its state and then fails with Google's 409, whoever made it
+    (hashicorp/terraform-provider-google#1214, #7067).
+    """
+
+    taken = (
+        "It exists already: Cloud KMS deletes neither key rings nor keys, so what a stack had before it was taken down"
+        " is still there."
+    )
+
+    async def adopt(self, name: str, inputs: State, seconds: float) -> None:
+        return None
+
+
 _RINGS = "projects/{project}/locations/{location}/keyRings"
 _RING = _RINGS + "/{name}"
 KEY_RING = ResourceType(
@@ -23,12 +40,18 @@ KEY_RING = ResourceType(
     autoname=Autoname(),
     create=Call("POST", _RINGS + "?keyRingId={name}"),
     read=Call("GET", _RING),
+    lifecycle=KeptForEver,
     properties=declared("gcp:kms/keyRing:KeyRing", address="name location", replaces="name location"),
 )
 
 
-class CryptoKeyLifecycle(Lifecycle):
+class CryptoKeyLifecycle(KeptForEver):
     """Deleting a key destroys its versions and stops its rotation; the key itself stays for ever."""
+
+    taken = (
+        f"{KeptForEver.taken} Of a key that was taken down all versions are destroyed (or will be within a month): it"
+        " needs a new one, `gcloud kms keys versions create --primary`."
+    )
 
     def creation_body(self, inputs: State) -> Json:
         return {**super().creation_body(inputs), **self._rotation(inputs)}
