@@ -39,7 +39,7 @@ class TuningEnvironment(pulumi.ComponentResource):
             grant(
                 f"runner-writes-pipelines-{region}",
                 self.pipelines,
-                "roles/storage.objectAdmin",
+                "roles/storage.objectUser",
                 self.runner,
                 inside,
             ),

@@ -62,6 +62,7 @@ def grant(iam, role, account, condition=None):
     kind = "serviceAccount" if account.endswith("gserviceaccount.com") else "user"
     binding = {"role": role, "members": [f"{kind}:{account}"]}
     policy["bindings"].append({**binding, "condition": condition} if condition else binding)
+    policy["version"] = 3
     iam.call("POST", f"{name}:setIamPolicy", {"policy": policy})
 
 
@@ -184,12 +185,59 @@ def test_a_grant_under_a_condition_ends_with_it(iam):
     unknown = {
         "policy": {
             "bindings": [
-                {"role": "roles/viewer", "members": ["user:a@b.c"], "condition": {"expression": "1 == 1"}}
+                {"role": "roles/browser", "members": ["user:a@b.c"], "condition": {"expression": "1 == 1"}}
             ]
         }
     }
     refused = iam.http.post(f"/v3/projects/{PROJECT}:setIamPolicy", json=unknown)
     assert (refused.status_code, "cannot be set" in refused.text) == (400, True)
+
+
+def test_a_policy_that_would_not_mean_what_it_says_is_refused(iam):
+    project = f"p{uuid.uuid4().hex[:8]}"
+    name = f"/v3/projects/{project}"
+
+    def refusal(role, condition=None, **policy):
+        binding = {
+            "role": role,
+            "members": ["user:a@example.com"],
+            **({"condition": condition} if condition else {}),
+        }
+        body = {"policy": {"bindings": [*owners, binding], **policy}}
+        answer = iam.http.post(f"{name}:setIamPolicy", json=body)
+        return None if answer.status_code == 200 else (answer.status_code, answer.json()["error"]["message"])
+
+    policy = iam.call("POST", f"{name}:getIamPolicy", {})
+    owners = policy["bindings"]
+    until = {"title": "t", "expression": 'request.time < timestamp("2100-01-01T00:00:00Z")'}
+    missing = f"projects/{project}/roles/nowhere"
+    assert refusal(missing) == (400, f"Role ({missing}) does not exist in the resource's hierarchy.")
+    assert "does not exist" in refusal("organizations/1/roles/tuner")[1]
+    assert "basic roles take none" in refusal("roles/viewer", until, version=3)[1]
+    words = "Specified policy version (1) cannot be less than the existing policy version (3)"
+    assert words in refusal("roles/browser", until, version=1, etag=policy["etag"])[1]
+    assert refusal("roles/browser", until, version=3, etag=policy["etag"]) is None
+    held = iam.call("POST", f"{name}:getIamPolicy", {"options": {"requestedPolicyVersion": 3}})
+    assert held["version"] == 3
+    # Who knows of no conditions would take one for a grant without it.
+    assert words in refusal("roles/browser", version=1, etag=held["etag"])[1]
+
+
+def test_who_a_member_is(iam, bucket):
+    """A domain is everybody with an address in it; a group is kept and is nobody, as nobody is known to be in it."""
+    domain = f"d{uuid.uuid4().hex[:8]}.example"
+    for member, status in (
+        (f"domain:{domain}", 200),
+        (f"group:all@{domain}", 403),
+        (f"user:b@{domain}", 403),
+    ):
+        project = f"p{uuid.uuid4().hex[:8]}"
+        policy = iam.call("POST", f"/v3/projects/{project}:getIamPolicy", {})
+        policy["bindings"].append({"role": "roles/aiplatform.viewer", "members": [member]})
+        kept = iam.call("POST", f"/v3/projects/{project}:setIamPolicy", {"policy": policy})
+        assert kept["bindings"][-1]["members"] == [member]
+        path = f"/v1/projects/{project}/locations/us-central1/models"
+        assert calls(iam, f"a@{domain}").get(path).status_code == status, member
 
 
 def test_one_learns_truly_what_one_may_do(iam, bucket):
@@ -308,21 +356,112 @@ def test_one_must_be_allowed_to_act_as_the_account_of_a_job(iam, bucket):
     assert iam.http.post(f"/v1/{PARENT}/pipelineJobs", json=missing).status_code == 400
 
 
+def ended(iam, body):
+    return iam.wait(iam.call("POST", f"/v1/{PARENT}/pipelineJobs", body)["name"])
+
+
 def test_a_job_reads_and_writes_as_its_account(iam, bucket):
-    runner = service_account(iam)
-
-    def ended():
-        name = iam.call("POST", f"/v1/{PARENT}/pipelineJobs", pipeline_job(iam, bucket, runner))["name"]
-        return iam.wait(name)
-
-    job = ended()
-    assert job["state"] == "PIPELINE_STATE_FAILED"
-    assert job["error"]["code"] == 7
-    assert f"{runner} does not have storage.objects.get access" in job["error"]["message"]
+    runner, elsewhere = (
+        service_account(iam),
+        iam.storage(PROJECT).create_bucket(f"iam-{uuid.uuid4().hex[:10]}"),
+    )
+    grant(iam, "roles/aiplatform.user", runner)
+    job = ended(iam, pipeline_job(iam, bucket, runner))
+    assert (job["state"], job["error"]["code"]) == ("PIPELINE_STATE_FAILED", 7)
+    # The bucket of the output is asked before anything runs, in Vertex AI's words; another by whoever reads it.
+    assert job["error"]["message"].startswith(
+        f"Failed to create pipeline job. Error: Service account `{runner}` does not have `[storage.objects.get,"
+        f' storage.objects.create]` IAM permission(s) to the bucket "{bucket.name}".'
+    )
     allow_bucket(bucket, "roles/storage.objectViewer", runner)
-    assert f"{runner} does not have storage.objects.create access" in ended()["error"]["message"]
-    allow_bucket(bucket, "roles/storage.objectAdmin", runner)
-    assert ended()["state"] == "PIPELINE_STATE_SUCCEEDED"
+    assert "`[storage.objects.create]`" in ended(iam, pipeline_job(iam, bucket, runner))["error"]["message"]
+    allow_bucket(bucket, "roles/storage.objectUser", runner)
+    assert ended(iam, pipeline_job(iam, bucket, runner))["state"] == "PIPELINE_STATE_SUCCEEDED"
+    elsewhere.blob("eval.jsonl").upload_from_string('{"input_text": "a", "output_text": "b"}')
+    uri = f"gs://{elsewhere.name}/eval.jsonl"
+    job = ended(iam, pipeline_job(iam, bucket, runner, evaluation_data_uri=uri))
+    assert f"{runner} does not have storage.objects.get access" in job["error"]["message"]
+
+
+def test_a_pipelines_account_needs_what_each_of_its_steps_calls(iam, bucket):
+    """And no more: a role of the project's own with these permissions is enough."""
+    runner = service_account(iam)
+    allow_bucket(bucket, "roles/storage.objectUser", runner)
+    board = iam.call("POST", f"/v1/{PARENT}/tensorboards", {"displayName": "b"})["name"]
+    board = board.partition("/operations/")[0]
+    role = iam.call(
+        "POST",
+        f"/v1/projects/{PROJECT}/roles",
+        {"roleId": f"runs_{uuid.uuid4().hex[:8]}", "role": {"title": "Runs", "includedPermissions": []}},
+    )["name"]
+    grant(iam, role, runner)
+    needed = [
+        ("aiplatform.metadataStores.get", "Failed to create pipeline job. Error: ", "metadataStores/default"),
+        ("aiplatform.customJobs.create", "", "locations/us-central1"),
+        ("aiplatform.tensorboards.get", "", "/tensorboards/"),
+        ("aiplatform.tensorboardExperiments.create", "", "/tensorboards/"),
+        ("aiplatform.tensorboardRuns.create", "", "/tensorboards/"),
+        ("aiplatform.tensorboardTimeSeries.create", "", "/tensorboards/"),
+        ("aiplatform.tensorboardRuns.write", "", "/tensorboards/"),
+        ("aiplatform.models.upload", "", "locations/us-central1"),
+        ("aiplatform.endpoints.create", "", "locations/us-central1"),
+        ("aiplatform.endpoints.deploy", "", "locations/us-central1"),
+    ]
+    held = []
+    for permission, before, where in needed:
+        job = ended(iam, pipeline_job(iam, bucket, runner, tensorboard_resource_id=board))
+        message = job["error"]["message"]
+        assert job["error"]["code"] == 7
+        start = f"{before}Permission '{permission}' denied on resource '//aiplatform.googleapis.com/projects/{PROJECT}/"
+        assert message.startswith(start), message
+        assert where in message
+        held.append(permission)
+        iam.call("PATCH", f"/v1/{role}", {"includedPermissions": held}, updateMask="includedPermissions")
+    job = ended(iam, pipeline_job(iam, bucket, runner, tensorboard_resource_id=board))
+    assert job["state"] == "PIPELINE_STATE_SUCCEEDED"
+
+
+def test_a_model_is_read_by_googles_agent_and_an_image_pulled_by_it(iam):
+    foreign = iam.storage("p1").create_bucket(f"iam-{uuid.uuid4().hex[:10]}")
+    foreign.blob("model/adapter.bin").upload_from_string("x")
+    model = {"displayName": "m", "artifactUri": f"gs://{foreign.name}/model"}
+    refused = iam.http.post(f"/v1/{PARENT}/models:upload", json={"model": model})
+    agent = "@gcp-sa-aiplatform.iam.gserviceaccount.com` does not have `[storage.objects.get]` IAM permission(s) to"
+    assert (refused.status_code, agent in refused.text) == (400, True), refused.text
+    repositories = "/v1/projects/p1/locations/us-central1/repositories"
+    iam.call("POST", repositories, {"format": "DOCKER"}, repositoryId="images")
+    image = "us-central1-docker.pkg.dev/p1/images/tunestack-trainer-hf:1"
+    pool = {"machineSpec": {"machineType": "n1-standard-4"}, "replicaCount": 1}
+    pool["containerSpec"] = {"imageUri": image, "args": ["--spec", "/gcs/b/spec.json"]}
+    body = {"displayName": "j", "jobSpec": {"workerPoolSpecs": [pool]}}
+    pulls = "Permission 'artifactregistry.repositories.downloadArtifacts' denied"
+
+    def message():
+        job = iam.wait(iam.call("POST", f"/v1/{PARENT}/customJobs", body)["name"])
+        return job["error"]["message"]
+
+    assert pulls in message()
+    number = iam.call("GET", f"/v1/projects/{PROJECT}")["projectNumber"]
+    member = f"serviceAccount:service-{number}@gcp-sa-aiplatform-cc.iam.gserviceaccount.com"
+    policy = {"bindings": [{"role": "roles/artifactregistry.reader", "members": [member]}]}
+    iam.call("POST", f"{repositories}/images:setIamPolicy", {"policy": policy})
+    assert pulls not in message()  # it comes as far as its spec, which is not there
+
+
+def test_an_operation_asks_for_its_own_services_permission(iam):
+    account = someone()
+    grant(iam, "roles/artifactregistry.admin", account)
+    parent = f"/v1/projects/{PROJECT}/locations/us-central1"
+    with calls(iam, account) as http:
+        identifier = {"repositoryId": f"r{uuid.uuid4().hex[:8]}"}
+        made = http.post(f"{parent}/repositories", params=identifier, json={"format": "DOCKER"})
+        operation = f"/v1/{made.json()['name']}"
+        assert http.get(operation).json()["done"] is True
+        assert http.get(f"{parent}/endpoints").status_code == 403
+    with calls(iam, someone()) as http:
+        error = http.get(operation).json()["error"]
+        assert error["details"][0]["metadata"]["permission"] == "artifactregistry.repositories.get"
+        assert error["details"][0]["domain"] == "artifactregistry.googleapis.com"
 
 
 def test_a_tuning_job_without_an_account_reads_as_googles_agent(iam):

@@ -10,9 +10,15 @@ from tunestack.emulator.access import roles
 from tunestack.emulator.access.conditions import Request
 from tunestack.emulator.access.datasets import dataset_bindings, is_dataset
 from tunestack.emulator.access.denials import denied, not_acting_as, storage_words, unauthenticated
-from tunestack.emulator.access.permissions import permission_of
+from tunestack.emulator.access.permissions import operation_permission, permission_of
 from tunestack.emulator.access.policy import ANONYMOUS, grants, identities, roles_of
-from tunestack.emulator.access.resources import Resource, account_resource, bucket_resource, resource_of
+from tunestack.emulator.access.resources import (
+    Resource,
+    account_resource,
+    bucket_resource,
+    named_resource,
+    resource_of,
+)
 
 if TYPE_CHECKING:
     from tunestack.emulator.call import Call
@@ -54,14 +60,17 @@ class Access:
         permission = permission_of(call.method.id)
         if not self.enforced or permission is None:
             return
+        service = call.method.service
+        if ".operations." in call.method.id and (others := self._operation_permission(call)):
+            service, permission = others.partition(".")[0], others
         principal = self._principal(call)
         resource = resource_of(call)
         if resource is not None:
-            self._require(call, principal, permission, resource)
+            self._require(service, principal, permission, resource)
         for more, bucket, name in _sources(call):
             source = bucket_resource(self._state, bucket, name)
             if source is not None:
-                self._require(call, principal, more, source)
+                self._require(service, principal, more, source)
         if "destinationObject" in call.path:
             bucket = call.path.get("destinationBucket") or call.path["bucket"]
             self.require_overwrite(call, bucket, call.path["destinationObject"])
@@ -75,7 +84,7 @@ class Access:
             "SELECT 1 FROM object WHERE bucket = ? AND name = ? AND live", bucket, name
         )
         if resource is not None and there:
-            self._require(call, self._principal(call), "storage.objects.delete", resource)
+            self._require("storage", self._principal(call), "storage.objects.delete", resource)
 
     def permitted(self, call: Call, permissions: list[str]) -> list[str]:
         """Those of ``permissions`` that the caller has on what the call names (``testIamPermissions``)."""
@@ -107,6 +116,25 @@ class Access:
         """Whether an account may do something by itself, as the writer of a sink does: always where none is asked."""
         return not self.enforced or self.allows(email, permission, resource)
 
+    def problem_with(self, email: str, permission: str, name: str) -> str | None:
+        """Why an account may not do what a permission lets do to a named resource, in Google's words; None: it may."""
+        shown = self._state.projects.by_id(name)
+        service = permission.partition(".")[0]
+        resource = named_resource(self._state, shown, f"{service}.googleapis.com")
+        if self.may(email, permission, resource):
+            return None
+        return denied(service, permission, resource, email).message
+
+    def lacks_in_bucket(self, email: str, bucket: str, name: str, *permissions: str) -> list[str]:
+        """Those of ``permissions`` that an account has not on a bucket's objects below ``name``.
+
+        None where there is no such bucket, which whoever reads it says better.
+        """
+        resource = bucket_resource(self._state, bucket, name)
+        if resource is None:
+            return []
+        return [permission for permission in permissions if not self.may(email, permission, resource)]
+
     def exists(self, email: str) -> bool:
         """Whether an account is there and enabled; Google's own and the local one always are."""
         if email == self.local or _SERVICE_AGENT.fullmatch(email) or _COMPUTE.fullmatch(email):
@@ -128,9 +156,9 @@ class Access:
             for policy in resource.policies
         )
 
-    def _require(self, call: Call, principal: str, permission: str, resource: Resource) -> None:
+    def _require(self, service: str, principal: str, permission: str, resource: Resource) -> None:
         if not self.allows(principal, permission, resource):
-            raise denied(call.method.service, permission, resource, principal)
+            raise denied(service, permission, resource, principal)
 
     def _principal(self, call: Call) -> str:
         if call.principal == UNKNOWN:
@@ -149,6 +177,12 @@ class Access:
                 "Request had invalid authentication credentials.",
             )
         return call.principal
+
+    def _operation_permission(self, call: Call) -> str | None:
+        """What an operation asks for by who made it: on one port Vertex AI's address is that of other services' too."""
+        row = self._state.rows.find(call.parent("name")) if "name" in call.path else None
+        kind = str((row or {}).get("metadata", {}).get("@type", "")).rpartition("/")[2]
+        return operation_permission(kind, call.method.id.rpartition(".")[2])
 
     def _bindings(self, policy: str) -> list[Json]:
         """The bindings of a policy with those that Google has without writing them down."""

@@ -154,6 +154,8 @@ _NESTED = {
     ("models", "evaluations"): "modelEvaluations",
     ("evaluations", "slices"): "modelEvaluationSlices",
 }
+# Services without permissions for operations of their own: they are read with the right to read what they make.
+_OPERATIONS = {"artifactregistry": "artifactregistry.repositories.get"}
 _PREDICTING = re.compile(
     r"aiplatform\.(endpoints|publishers\.models)\."
     r"(direct|raw|server|stream|\w*)?(Raw|Streaming)?([pP]redict\w*|[gG]enerateContent|[cC]hat\w*)"
@@ -188,6 +190,17 @@ def permission_of(method_id: str) -> str | None:
     if len(parts) == 1:
         return f"{name}.locations.{verb}"
     return f"{name}.{_collection(service, parts[:-1])}.{verb}"
+
+
+def operation_permission(metadata_type: str, verb: str) -> str | None:
+    """The permission for an operation by its metadata's type (``google.logging.v2.BucketMetadata``).
+
+    None where the method's own is right: Vertex AI's operations are named after what they work on.
+    """
+    service = next(iter(metadata_type.split(".")[-3:-2]), "aiplatform")
+    if service == "aiplatform":
+        return None
+    return _OPERATIONS.get(service, f"{service}.operations.{verb}")
 
 
 def _collection(service: str, collections: list[str]) -> str:

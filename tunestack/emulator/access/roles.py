@@ -328,6 +328,7 @@ ROLES: dict[str, Role] = {
         "logging.links.*",
         "logging.locations.*",
         "logging.logMetrics.*",
+        "logging.operations.*",
         "logging.settings.*",
         "logging.sinks.*",
         "logging.views.*",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import orjson
 
 from tunestack.emulator.jobs.files import content_of, write_output
+from tunestack.emulator.jobs.rights import require_images, require_tensorboard
 from tunestack.emulator.jobs.run import Run
 from tunestack.emulator.jobs.states import JOB_STATES, TaskFailed
 from tunestack.emulator.jobs.training import train
@@ -39,7 +40,10 @@ class CustomJob:
     async def work(self, run: Run) -> Json:
         if await run.script():
             return {}
-        spec_uri = _spec_uri(run.row["jobSpec"])
+        job_spec = run.row["jobSpec"]
+        require_images(run, job_spec["workerPoolSpecs"])
+        require_tensorboard(run, job_spec.get("tensorboard", ""))
+        spec_uri = _spec_uri(job_spec)
         spec = _spec(run, spec_uri)
 
         def trainer_spec(base_model: Path, output: Path) -> Json:
@@ -49,7 +53,7 @@ class CustomJob:
 
         output, _ = await train(run, trainer_spec, lambda _: None)
         write_output(run.state, output, _uri(str(spec["output"])).rstrip("/"), run.account)
-        prefix = run.row["jobSpec"].get("baseOutputDirectory", {}).get("outputUriPrefix")
+        prefix = job_spec.get("baseOutputDirectory", {}).get("outputUriPrefix")
         if prefix:
             # AIP_MODEL_DIR of a custom job (cloud.google.com/vertex-ai/docs/training/code-requirements).
             write_output(run.state, output / "adapter", f"{prefix.rstrip('/')}/model", run.account)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tunestack.emulator.jobs.lineage import begin_pipeline, end_pipeline, finish_task
 from tunestack.emulator.jobs.pipeline_run import PipelineRun
+from tunestack.emulator.jobs.rights import require_to_begin_pipeline
 from tunestack.emulator.jobs.states import PIPELINE_STATES, TaskFailed
 from tunestack.emulator.jobs.templates import Template
 from tunestack.emulator.jobs.tune_large_model import TASKS
@@ -37,6 +38,7 @@ class PipelineJob:
                 f"the emulator does not play {what}: it has tune-large-model"
                 " (https://us-kfp.pkg.dev/ml-pipeline/large-language-model-pipelines/tune-large-model/v2.0.0)",
             )
+        require_to_begin_pipeline(run, run.output_uri)
         with run.state.database.transaction():
             if "jobDetail" not in run.row:
                 run.change(jobDetail=_job_detail(run, run.template))

@@ -15,6 +15,7 @@ import orjson
 from tunestack.emulator.errors import ApiError
 from tunestack.emulator.jobs.files import content_of, json_file, write_object, write_output
 from tunestack.emulator.jobs.pipeline_run import PipelineRun
+from tunestack.emulator.jobs.rights import require, require_tensorboard
 from tunestack.emulator.jobs.states import TaskFailed
 from tunestack.emulator.jobs.training import train
 from tunestack.emulator.jobs.tuned_model import put_on_endpoint, register
@@ -75,6 +76,8 @@ async def validate_dataset(run: PipelineRun) -> Json:
 
 async def tune(run: PipelineRun) -> Json:
     """Train in a process of its own; its newest progress line is the execution's metadata meanwhile."""
+    require(run, "aiplatform.customJobs.create")
+    require_tensorboard(run, run.parameters["tensorboard_resource_id"])
     _check_quota(run)
 
     def on_progress(progress: Json) -> None:
@@ -111,19 +114,25 @@ async def upload_llm_model(run: PipelineRun) -> Json:
         "tune-type": "sft",
     }
     artifact_uri = f"{run.output_uri}/tune/adapter"
+    require(run, "aiplatform.models.upload", on=run.model_parent)
     model = {
         "displayName": parameters["model_display_name"],
         "labels": labels,
         "artifactUri": artifact_uri,
         "pipelineJob": run.name,
     }
-    register(run, name, model, base, adapter_of_objects(run.state, artifact_uri))
+    try:
+        adapter = adapter_of_objects(run.state, artifact_uri, name.split("/")[1])
+    except ApiError as error:
+        raise TaskFailed(error.status, error.message) from None
+    register(run, name, model, base, adapter)
     return {"output:model_resource_name": name}
 
 
 async def deploy_llm_model(run: PipelineRun) -> Json:
     """Create the endpoint and put the model on it."""
     model = f"{run.model_parent}/models/{run.notes['modelId']}"
+    require(run, "aiplatform.endpoints.create", "aiplatform.endpoints.deploy", on=run.model_parent)
     name = put_on_endpoint(run, model, {"automaticResources": {"minReplicaCount": 1, "maxReplicaCount": 1}})
     return {"output:endpoint_resource_name": name}
 

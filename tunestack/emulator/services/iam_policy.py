@@ -22,13 +22,18 @@ _MEMBER = re.compile(
 _ROLE = re.compile(r"(roles/[\w.]+|(projects|organizations)/[^/]+/roles/[\w.]+)")
 
 
-def check_bindings(bindings: list[Json]) -> list[Json]:
+# cloud.google.com/iam/docs/conditions-overview: basic roles take none.
+_BASIC = ("roles/owner", "roles/editor", "roles/viewer")
+
+
+def check_bindings(state: State, bindings: list[Json]) -> list[Json]:
     """The bindings with members of one role (and condition) joined. Raises 400 on a role or member that is not."""
     joined: dict[str, Json] = {}
     for binding in bindings:
         role = binding.get("role", "")
-        if not _ROLE.fullmatch(role):
-            raise invalid(f"Role {role} is not supported for this resource.")
+        _check_role(state, role)
+        if binding.get("condition") is not None and role in _BASIC:
+            raise invalid(f"A condition cannot be set on {role}: basic roles take none.")
         for member in binding.get("members", []):
             if not _MEMBER.fullmatch(member):
                 raise invalid(
@@ -39,6 +44,18 @@ def check_bindings(bindings: list[Json]) -> list[Json]:
         kept = joined.setdefault(key, {**binding, "members": []})
         kept["members"] += [member for member in binding.get("members", []) if member not in kept["members"]]
     return [binding for binding in joined.values() if binding["members"]]
+
+
+def _check_role(state: State, role: str) -> None:
+    """Refuses what is no role's name, and a role of a project's own that is not there (an organisation's never is).
+
+    Which predefined roles Google has is not known here to the last: one that is unknown permits nothing.
+    """
+    if not _ROLE.fullmatch(role):
+        raise invalid(f"Role {role} is not supported for this resource.")
+    if not role.startswith("roles/") and state.rows.find(state.projects.canonical(role)) is None:
+        # Words: hashicorp/vault-plugin-secrets-gcp#84.
+        raise invalid(f"Role ({role}) does not exist in the resource's hierarchy.")
 
 
 def _check_condition(condition: Json | None) -> None:
@@ -55,7 +72,10 @@ def _check_condition(condition: Json | None) -> None:
 
 
 def set_policy(state: State, resource: str, policy: Json, mask: str | None = None) -> Json:
-    """Replace a resource's policy. Raises 409 ABORTED when its etag is not the current one."""
+    """Replace a resource's policy. Raises 409 ABORTED when its etag is not the current one.
+
+    400 where conditions are there and the version is not 3, unless there is no etag: then Google overwrites blindly.
+    """
     current = state.policies.get(resource)
     if policy.get("etag") and policy["etag"] != current["etag"]:
         raise ApiError(
@@ -67,8 +87,25 @@ def set_policy(state: State, resource: str, policy: Json, mask: str | None = Non
     for field in fields:
         if field in policy:
             changed[field] = policy[field]
-    changed["bindings"] = check_bindings(changed.get("bindings", []))
+    changed["bindings"] = check_bindings(state, changed.get("bindings", []))
+    conditional = _conditional(changed["bindings"])
+    if policy.get("etag") and (conditional or _conditional(current["bindings"])):
+        _check_version(policy.get("version", 1))
+    changed["version"] = 3 if conditional else policy.get("version", 1)
     return shown(state.policies.put(resource, changed))
+
+
+def _conditional(bindings: list[Json]) -> bool:
+    return any("condition" in binding for binding in bindings)
+
+
+def _check_version(version: int) -> None:
+    """Words: hashicorp/vault-plugin-secrets-gcp#88."""
+    if version != 3:
+        raise invalid(
+            f"Specified policy version ({version}) cannot be less than the existing policy version (3). For more"
+            " information, please refer to https://cloud.google.com/iam/docs/policies#versions."
+        )
 
 
 def shown(policy: Json) -> Json:

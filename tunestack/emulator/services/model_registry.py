@@ -188,11 +188,25 @@ def copy_checkpoints(state: State, source: Json, target: str) -> None:
             keep_checkpoint(state, target, row["checkpointId"], adapter)
 
 
-def adapter_of_objects(state: State, artifact_uri: str) -> Adapter | None:
-    """What copies the adapter at ``artifact_uri`` (gs://…/) into a folder; None where nothing lies there."""
+_AGENT = "service-{}@gcp-sa-aiplatform.iam.gserviceaccount.com"
+
+
+def adapter_of_objects(state: State, artifact_uri: str, project: str) -> Adapter | None:
+    """What copies the adapter at ``artifact_uri`` (gs://…/) into a folder; None where nothing lies there.
+
+    Raises 400 where the agent of the ``project`` (a number) may not read it; words:
+    GoogleCloudPlatform/vertex-ai-samples#3710.
+    """
     if not artifact_uri.startswith("gs://"):
         return None
     bucket, prefix = parse_gs_uri(artifact_uri)
+    agent = _AGENT.format(project)
+    if state.access.lacks_in_bucket(agent, bucket, prefix, "storage.objects.get"):
+        raise failed_precondition(
+            f"Service account `{agent}` does not have `[storage.objects.get]` IAM permission(s) to the directory"
+            f' "{artifact_uri}". Please either copy the files to the Google Cloud Storage bucket owned by your'
+            " project, or grant the required IAM permission(s) to the service account."
+        )
     prefix = prefix.rstrip("/") + "/"
     names = state.database.execute(
         "SELECT name FROM object WHERE bucket = ? AND live AND name >= ? AND name < ?",

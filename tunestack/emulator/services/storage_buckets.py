@@ -153,7 +153,7 @@ def set_iam_policy(call: Call) -> Json:
             code=412,
             reason="conditionNotMet",
         )
-    bindings = check_bindings(call.body.get("bindings", []))
+    bindings = check_bindings(call.state, call.body.get("bindings", []))
     access = get_bucket(call.state, call.path["bucket"])["iamConfiguration"]
     members = {member for binding in bindings for member in binding["members"]}
     if access.get("publicAccessPrevention") == "enforced" and members & {"allUsers", "allAuthenticatedUsers"}:

@@ -25,6 +25,10 @@ def create(call: Call) -> Json:
         for index, pool in enumerate(call.body["jobSpec"]["workerPoolSpecs"])
         if (text := _problem(pool))
     ]
+    if "tensorboard" in call.body["jobSpec"] and not call.body["jobSpec"].get("serviceAccount"):
+        # kubeflow/pipelines#7123
+        text = "custom_job.job_spec.service_account must be specified when uploading to TensorBoard"
+        problems.append(("job_spec.service_account", text))
     if problems:
         raise invalid("\n".join(text for _, text in problems), problems)
     _check_quotas(call)

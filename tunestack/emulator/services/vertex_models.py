@@ -38,7 +38,8 @@ def upload(call: Call) -> Json:
     state, model = call.state, call.body["model"]
     check_labels(model.get("labels", {}))
     name = _target(call)
-    row = create_version(state, name, model, adapter_of_objects(state, model.get("artifactUri", "")))
+    adapter = adapter_of_objects(state, model.get("artifactUri", ""), name.split("/")[1])
+    row = create_version(state, name, model, adapter)
     return finished_operation(call, name, "UploadModel", _named(row), "UploadModelResponse")
 
 
