@@ -33,8 +33,7 @@ class GatheringAsyncio:
     """`asyncio` for the SDK's loop over its outputs: `wait` gathers what completes within a second.
 
     That loop waits for the first of all pending outputs, again and again; each time costs as much as there are
-    outputs, so a thousand resources of twenty took longer to wait for than to register. A failure is still told at
-    once. The SDK offers no setting for it, and under a name that it does not use this is without effect.
+    outputs, so that a thousand resources take longer to wait for than to register. A failure is still told at once.
     """
 
     def __getattr__(self, name: str) -> Any:
@@ -42,14 +41,14 @@ class GatheringAsyncio:
 
     async def wait(self, tasks: Iterable[asyncio.Future[Any]], **options: Any) -> Any:
         """As `asyncio.wait`; of the first completed, also what completes soon after it, up to the first failure."""
-        done, pending = await asyncio.wait(tasks, **options)
-        failed = any(task.cancelled() or task.exception() for task in done)
-        if options == {"return_when": asyncio.FIRST_COMPLETED} and pending and not failed:
-            more, pending = await asyncio.wait(
-                pending, timeout=GATHERING_SECONDS, return_when=asyncio.FIRST_EXCEPTION
+        if options == {"return_when": asyncio.FIRST_COMPLETED}:
+            tasks = set(tasks)
+            done, pending = await asyncio.wait(
+                tasks, timeout=GATHERING_SECONDS, return_when=asyncio.FIRST_EXCEPTION
             )
-            done |= more
-        return done, pending
+            if done:
+                return done, pending
+        return await asyncio.wait(tasks, **options)
 
 
 def user_traceback(program: str) -> str:
@@ -61,20 +60,34 @@ def user_traceback(program: str) -> str:
     return traceback.format_exc()
 
 
+def spare_the_sdk() -> None:
+    """Keep the SDK from what takes it long and serves nobody here. It has no settings for this.
+
+    These are names of its modules; where a version of it has others, it only takes longer.
+    """
+    import pulumi
+    import pulumi.runtime
+    from pulumi.runtime.proto import source_pb2
+
+    # Three debug messages a resource that nobody sees cost half the time of a run.
+    pulumi.log.debug = lambda *_arguments, **_options: None
+    # Each resource tells its place in the program with the whole stack, some 16 frames; this engine does not use it.
+    pulumi.runtime.exists_resource.__globals__["_get_stack_trace"] = source_pb2.StackTrace
+    pulumi.runtime.run_in_stack.__globals__["asyncio"] = GatheringAsyncio()
+
+
 def main() -> int:
     os.environ["GRPC_VERBOSITY"] = "NONE"
     gc.set_threshold(COLLECTED_AFTER, *gc.get_threshold()[1:])
     import pulumi
     import pulumi.runtime
 
-    pulumi.runtime.run_in_stack.__globals__["asyncio"] = GatheringAsyncio()
     settings: dict[str, Any] = json.loads(sys.stdin.buffer.read() or b"null")
     if settings is None:  # the engine thought better of it
         return 0
     program = settings["program"]
 
-    # Three debug messages a resource that nobody sees cost half the time of a run.
-    pulumi.log.debug = lambda *_arguments, **_options: None
+    spare_the_sdk()
     pulumi.runtime.set_all_config(settings["config"], settings["config_secret_keys"])
     pulumi.runtime.configure(
         pulumi.runtime.Settings(

@@ -34,8 +34,6 @@ async def test_a_failure_is_told_at_once(turns: int) -> None:
     never = asyncio.ensure_future(asyncio.Event().wait())
     started = loop.time()
     done, pending = await GatheringAsyncio().wait([failing, other, never], return_when=FIRST)
-    if failing in pending:  # it was not the first to complete
-        done, pending = await GatheringAsyncio().wait(pending, return_when=FIRST)
     assert loop.time() - started < GATHERING_SECONDS / 2
     assert isinstance(failing.exception(), ValueError)
     assert failing in done
@@ -50,16 +48,26 @@ async def test_what_takes_long_does_not_hold_up_the_rest(monkeypatch: pytest.Mon
     never.cancel()
 
 
+async def test_it_waits_for_as_long_as_nothing_completes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tunestack.engine.runner.GATHERING_SECONDS", 0.0)
+    late = asyncio.ensure_future(asyncio.sleep(0.01))
+    assert await GatheringAsyncio().wait([late], return_when=FIRST) == ({late}, set())
+
+
 async def test_every_other_wait_is_that_of_asyncio() -> None:
-    patient = GatheringAsyncio()
+    gathering = GatheringAsyncio()
     never = asyncio.ensure_future(asyncio.Event().wait())
-    assert await patient.wait([never], timeout=0, return_when=FIRST) == (set(), {never})
-    assert patient.sleep is asyncio.sleep
+    assert await gathering.wait([never], timeout=0, return_when=FIRST) == (set(), {never})
+    assert gathering.sleep is asyncio.sleep
     never.cancel()
 
 
-def test_the_sdk_waits_with_what_it_is_given() -> None:
+def test_the_sdk_does_what_it_does_under_the_names_that_are_replaced() -> None:
     import pulumi.runtime
+    from pulumi.runtime.proto import source_pb2
 
-    assert pulumi.runtime.run_in_stack.__globals__["asyncio"] is asyncio, "where the runner puts its own"
-    assert pulumi.runtime.run_in_stack.__globals__["wait_for_rpcs"].__globals__["asyncio"] is asyncio
+    wait_for_rpcs = pulumi.runtime.run_in_stack.__globals__["wait_for_rpcs"]
+    assert wait_for_rpcs.__globals__["asyncio"] is asyncio
+    assert {"asyncio", "wait", "FIRST_COMPLETED"} <= set(wait_for_rpcs.__code__.co_names)
+    stack_trace = pulumi.runtime.exists_resource.__globals__["_get_stack_trace"]
+    assert isinstance(stack_trace(), source_pb2.StackTrace)
