@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+import uuid
 
 import pytest
 from google import genai
 from google.api_core import exceptions
 from google.auth.credentials import AnonymousCredentials
-from google.cloud import aiplatform, aiplatform_v1
+from google.cloud import aiplatform, aiplatform_v1, bigquery
 from google.genai import types
 from google.oauth2.credentials import Credentials
 
@@ -197,6 +199,10 @@ def test_instances_are_named_in_the_output_as_the_job_says(emulator, jobs, bucke
             {"unmanagedContainerModel": {"containerSpec": {"imageUri": "x"}}},
             "have model, unmanagedContainerModel",
         ),
+        (
+            {"inputConfig": {"instancesFormat": "bigquery", "gcsSource": {"uris": ["gs://a/b"]}}},
+            "bigquery with bigquerySource, and only with it",
+        ),
         ({"inputConfig": {"instancesFormat": "xml", "gcsSource": {"uris": ["gs://a/b"]}}}, "is xml"),
     ],
 )
@@ -233,10 +239,19 @@ def test_a_model_that_is_not_there_is_refused_at_once(jobs, bucket, model, code)
             {
                 "outputConfig": {
                     "predictionsFormat": "bigquery",
-                    "bigqueryDestination": {"outputUri": "bq://p24"},
+                    "bigqueryDestination": {"outputUri": "bq://p24.nowhere"},
                 }
             },
-            "bigquery",
+            "Not found: Dataset p24:nowhere",
+        ),
+        (
+            {
+                "inputConfig": {
+                    "instancesFormat": "bigquery",
+                    "bigquerySource": {"inputUri": "bq://p24.nowhere.t"},
+                }
+            },
+            "Not found: Dataset p24:nowhere",
         ),
         ({"generateExplanation": True}, "generateExplanation"),
     ],
@@ -245,3 +260,88 @@ def test_a_job_that_cannot_run_fails_and_says_so(emulator, jobs, bucket, change,
     ended = emulator.wait(create(jobs, job(bucket, {"prompt": "x"}) | change).name)
     assert ended["state"] == "JOB_STATE_FAILED"
     assert words in ended["error"]["message"]
+
+
+@pytest.fixture(scope="module")
+def warehouse(emulator):
+    return bigquery.Client(
+        project="p24", credentials=AnonymousCredentials(), client_options={"api_endpoint": emulator.url}
+    )
+
+
+def table(warehouse, schema, *rows):
+    dataset = warehouse.create_dataset(f"d_{uuid.uuid4().hex[:12]}")
+    made = warehouse.create_table(bigquery.Table(dataset.table("instances"), schema))
+    assert warehouse.insert_rows_json(made, rows) == []
+    return dataset, f"bq://{made.full_table_id.replace(':', '.')}"
+
+
+def rows_of(warehouse, ended, name=None):
+    output = ended["outputInfo"]
+    dataset = output["bigqueryOutputDataset"].removeprefix("bq://")
+    return [dict(row) for row in warehouse.list_rows(f"{dataset}.{name or output['bigqueryOutputTable']}")]
+
+
+def test_rows_of_a_table_are_answered_in_tables_of_a_new_dataset(emulator, jobs, bucket, warehouse):
+    fields = [bigquery.SchemaField("prompt", "STRING", "REQUIRED"), bigquery.SchemaField("id", "INTEGER")]
+    _, source = table(warehouse, fields, {"prompt": "one two", "id": 7}, {"prompt": "", "id": 8})
+    places = {
+        "inputConfig": {"instancesFormat": "bigquery", "bigquerySource": {"inputUri": source}},
+        "outputConfig": {"predictionsFormat": "bigquery", "bigqueryDestination": {"outputUri": "bq://p24"}},
+        "instanceConfig": {"excludedFields": ["id"]},
+    }
+    ended = emulator.wait(create(jobs, job(bucket) | places).name)
+    assert ended["completionStats"] == {"successfulCount": "1", "failedCount": "1", "incompleteCount": "0"}
+    name = ended["outputInfo"]["bigqueryOutputDataset"]
+    assert re.fullmatch(r"bq://p24\.prediction_text_bison_001_\d{4}_\d\d_\d\dT\d\d_\d\d_\d\d_\d{3}Z", name)
+    (answered,) = rows_of(warehouse, ended)
+    assert (answered["prompt"], answered["id"], answered["status"]) == ("one two", 7, "")
+    assert answered["predictions"][0]["content"] == "one two"
+    (failed,) = rows_of(warehouse, ended, "errors")
+    assert (failed["id"], failed["errors"]["code"]) == (8, 3)
+
+
+@pytest.mark.parametrize("kind", ["JSON", "STRING"])
+def test_gemini_answers_rows_beside_their_columns(emulator, jobs, bucket, warehouse, kind):
+    request = json.dumps({"contents": [{"role": "user", "parts": [{"text": "one two"}]}]})
+    fields = [bigquery.SchemaField("request", kind), bigquery.SchemaField("split", "STRING")]
+    dataset, source = table(
+        warehouse, fields, {"request": request, "split": "a"}, {"request": "{}", "split": "b"}
+    )
+    target = f"bq://p24.{dataset.dataset_id}.answers"
+    places = {
+        "inputConfig": {"instancesFormat": "bigquery", "bigquerySource": {"inputUri": source}},
+        "outputConfig": {"predictionsFormat": "bigquery", "bigqueryDestination": {"outputUri": target}},
+    }
+    body = job(bucket, model="publishers/google/models/gemini-2.5-flash") | places
+    ended = emulator.wait(create(jobs, body).name)
+    assert ended["outputInfo"]["bigqueryOutputTable"] == "answers"
+    answered, failed = rows_of(warehouse, ended)
+    assert (answered["split"], answered["status"]) == ("a", "")
+    assert answered["response"]["candidates"][0]["content"]["parts"][0]["text"] == "one two"
+    assert failed["status"].startswith("INVALID_ARGUMENT")
+
+
+def test_files_are_answered_in_a_table_of_a_dataset_that_is_there(emulator, jobs, bucket, warehouse):
+    dataset = warehouse.create_dataset(f"d_{uuid.uuid4().hex[:12]}")
+    target = {"outputUri": f"bq://p24.{dataset.dataset_id}"}
+    output = {"outputConfig": {"predictionsFormat": "bigquery", "bigqueryDestination": target}}
+    ended = emulator.wait(create(jobs, job(bucket, {"prompt": "one"}) | output).name)
+    assert ended["outputInfo"]["bigqueryOutputTable"].startswith("predictions_")
+    (row,) = rows_of(warehouse, ended)
+    assert row["instance"] == {"prompt": "one"}
+
+
+def test_a_job_may_not_read_a_table_that_its_account_may_not(start):
+    local = start(enforce_iam=True)
+    client = bigquery.Client(
+        project="p24", credentials=AnonymousCredentials(), client_options={"api_endpoint": local.url}
+    )
+    _, source = table(client, [bigquery.SchemaField("prompt", "STRING")], {"prompt": "x"})
+    source_of = {"inputConfig": {"instancesFormat": "bigquery", "bigquerySource": {"inputUri": source}}}
+    local.call("POST", "/v1/projects/p24/serviceAccounts", {"accountId": "runner", "serviceAccount": {}})
+    account = {"serviceAccount": "runner@p24.iam.gserviceaccount.com"}
+    jobs = local.google(aiplatform_v1.JobServiceClient)
+    ended = local.wait(create(jobs, job(local.bucket()) | source_of | account).name)
+    assert ended["state"] == "JOB_STATE_FAILED"
+    assert "does not have permission bigquery.tables.getData" in ended["error"]["message"]

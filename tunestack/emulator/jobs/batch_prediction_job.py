@@ -1,10 +1,11 @@
-"""Batch prediction: instances from JSONL files in buckets, answered by the model, written back as JSONL.
+"""Batch prediction: instances from JSONL files in buckets or from BigQuery tables, answered by the model, written back.
 
-Two formats, as Google has them. A model that chats (Gemini) takes lines ``{"request": GenerateContentRequest}`` and
-answers each with ``{"status", "processed_time", "request", "response"}`` in ``predictions.jsonl``, a failed one with
-what went wrong in ``status`` (cloud.google.com/vertex-ai/generative-ai/docs/multimodal/batch-prediction-gemini). Every
-other model takes instances and answers ``{"instance", "predictions", "status"}`` in ``predictions_0001.jsonl``, failed
-ones with an ``error`` in ``errors_0001.jsonl`` (BatchPredictionJob.OutputConfig.gcs_destination).
+Two formats of files, as Google has them. A model that chats (Gemini) takes lines ``{"request":
+GenerateContentRequest}`` and answers each with ``{"status", "processed_time", "request", "response"}`` in
+``predictions.jsonl``, a failed one with what went wrong in ``status``
+(cloud.google.com/vertex-ai/generative-ai/docs/multimodal/batch-prediction-gemini). Every other model takes instances
+and answers ``{"instance", "predictions", "status"}`` in ``predictions_0001.jsonl``, failed ones with an ``error`` in
+``errors_0001.jsonl`` (BatchPredictionJob.OutputConfig.gcs_destination). Tables: `batch_prediction_tables`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import orjson
 
 from tunestack.emulator.errors import ApiError, invalid, rpc_status
+from tunestack.emulator.jobs.batch_prediction_tables import read_rows, write_results
 from tunestack.emulator.jobs.files import content_of, write_object
 from tunestack.emulator.jobs.run import Run
 from tunestack.emulator.jobs.states import JOB_STATES, TaskFailed
@@ -31,6 +33,8 @@ Json = dict[str, Any]
 _AT_ONCE = 8
 """Lines between two counts of what is done: then others get their turn at the model."""
 _PARTIAL_FAILURES = 20
+_SOURCES = ("gcsSource", "bigquerySource")
+_DESTINATIONS = ("gcsDestination", "bigqueryDestination")
 
 
 class BatchPredictionJob:
@@ -53,51 +57,89 @@ class BatchPredictionJob:
             served = named_model(run.state, row.get("model") or row["endpoint"])
         except ApiError as error:
             raise TaskFailed(error.status, error.message) from None
-        lines = _lines(run)
+        columns: list[Json] = []
+        if "bigquerySource" in row["inputConfig"]:
+            columns, rows = await read_rows(run)
+            lines = [orjson.dumps(_with_request(one) if served.chats else one) for one in rows]
+        else:
+            lines, rows = _lines(run), []
         answer = _answer_chat if served.chats else _answer_instance
-        written: list[Json] = []
-        failed: list[Json] = []
+        results: list[tuple[Json, bool]] = []
         for number, line in enumerate(lines):
-            result, bad = await answer(run, served, line)
-            (failed if bad else written).append(result)
+            results.append(await answer(run, served, line))
             if (number + 1) % _AT_ONCE == 0:
-                run.change(completionStats=_statistics(written, failed, len(lines)))
-        statistics = _statistics(written, failed, len(lines))
-        if not written:
+                run.change(completionStats=_statistics(results, len(lines)))
+        statistics = _statistics(results, len(lines))
+        failed = [result for result, bad in results if bad]
+        if len(failed) == len(results):
             # What Google makes of a job without a single prediction is not recorded.
             run.change(completionStats=statistics)
             raise TaskFailed(
                 "INVALID_ARGUMENT", f"All {len(failed)} instances failed: {_first_words(failed)}"
             )
-        directory = f"{_prefix(row)}/{_directory(run, served)}"
-        if served.chats:
-            _write(run, f"{directory}/predictions.jsonl", [*written, *failed])
+        if "bigqueryDestination" in row["outputConfig"]:
+            output = await _to_tables(run, served, columns, rows, results)
         else:
-            _write(run, f"{directory}/predictions_0001.jsonl", written)
-            if failed:
-                _write(run, f"{directory}/errors_0001.jsonl", failed)
-        fields: Json = {"outputInfo": {"gcsOutputDirectory": directory}, "completionStats": statistics}
-        return fields
+            output = _to_files(run, served, results)
+        return {"outputInfo": output, "completionStats": statistics}
 
     def close(self, run: Run, state: str, error: Json | None) -> None:
         return
 
 
+async def _to_tables(
+    run: Run, served: Served, columns: list[Json], rows: list[Json], results: list[tuple[Json, bool]]
+) -> Json:
+    if not columns:
+        name = "request" if served.chats else "instance"
+        columns = [{"name": name, "type": "JSON", "mode": "NULLABLE"}]
+        rows = [{name: result.get(name, result)} for result, _ in results]
+    found = []
+    for row, (result, bad) in zip(rows, results, strict=True):
+        kept = result["error"] if bad and not served.chats else result
+        found.append((row, {key: value for key, value in kept.items() if key != "request"}, bad))
+    return await write_results(run, columns, found, chats=served.chats, model=_model_name(served))
+
+
+def _to_files(run: Run, served: Served, results: list[tuple[Json, bool]]) -> Json:
+    directory = f"{_prefix(run.row)}/{_directory(run, served)}"
+    written = [result for result, bad in results if not bad]
+    failed = [result for result, bad in results if bad]
+    if served.chats:
+        _write(run, f"{directory}/predictions.jsonl", [*written, *failed])
+    else:
+        _write(run, f"{directory}/predictions_0001.jsonl", written)
+        if failed:
+            _write(run, f"{directory}/errors_0001.jsonl", failed)
+    return {"gcsOutputDirectory": directory}
+
+
+def _with_request(row: Json) -> Json:
+    """A row whose ``request`` is an object: a column of type STRING has its text."""
+    request = row.get("request")
+    if not isinstance(request, str):
+        return row
+    try:
+        return {**row, "request": orjson.loads(request)}
+    except orjson.JSONDecodeError:
+        return row
+
+
 def _check_played(row: Json) -> None:
     """Raises `TaskFailed` on what Google runs and the emulator does not."""
     unplayed = [key for key in ("unmanagedContainerModel",) if key in row]
-    unplayed += [key for key in row["inputConfig"] if key not in ("instancesFormat", "gcsSource")]
-    unplayed += [key for key in row["outputConfig"] if key not in ("predictionsFormat", "gcsDestination")]
+    unplayed += [key for key in row["inputConfig"] if key not in ("instancesFormat", *_SOURCES)]
+    unplayed += [key for key in row["outputConfig"] if key not in ("predictionsFormat", *_DESTINATIONS)]
     for config, key in (("inputConfig", "instancesFormat"), ("outputConfig", "predictionsFormat")):
-        if row[config][key] != "jsonl":
+        if row[config][key] not in ("jsonl", "bigquery"):
             unplayed.append(f"{key} {row[config][key]}")
     if row.get("generateExplanation"):
         unplayed.append("generateExplanation")
     if unplayed:
         raise TaskFailed(
             "UNIMPLEMENTED",
-            f"the emulator does not play {', '.join(unplayed)}: it reads and writes jsonl files in buckets, for"
-            " models that it serves",
+            f"the emulator does not play {', '.join(unplayed)}: it reads and writes jsonl files in buckets and"
+            " BigQuery tables, for models that it serves",
         )
 
 
@@ -206,11 +248,12 @@ def _shown(instance: Json, config: Json) -> Json:
     return {"key": instance[key]}
 
 
-def _statistics(written: list[Json], failed: list[Json], total: int) -> Json:
+def _statistics(results: list[tuple[Json, bool]], total: int) -> Json:
+    failed = sum(bad for _, bad in results)
     return {
-        "successfulCount": str(len(written)),
-        "failedCount": str(len(failed)),
-        "incompleteCount": str(total - len(written) - len(failed)),
+        "successfulCount": str(len(results) - failed),
+        "failedCount": str(failed),
+        "incompleteCount": str(total - len(results)),
     }
 
 
@@ -225,8 +268,11 @@ def _prefix(row: Json) -> str:
 def _directory(run: Run, served: Served) -> str:
     """``prediction-<model display name>-<time of creation>``; Gemini's says ``model`` for any model."""
     time = re.sub(r"(\.\d{3})\d*Z$", r"\1Z", run.row["createTime"])
-    name = "model" if served.chats else (served.model or {}).get("displayName", served.version)
-    return f"prediction-{name}-{time}"
+    return f"prediction-{'model' if served.chats else _model_name(served)}-{time}"
+
+
+def _model_name(served: Served) -> str:
+    return str((served.model or {}).get("displayName", served.version))
 
 
 def _write(run: Run, uri: str, lines: list[Json]) -> None:

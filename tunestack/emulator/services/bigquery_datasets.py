@@ -21,7 +21,7 @@ from tunestack.emulator.call import Call, Reply, implements
 from tunestack.emulator.errors import ApiError
 from tunestack.emulator.schema import merge_patch
 from tunestack.emulator.services.paging import page
-from tunestack.emulator.state import etag
+from tunestack.emulator.state import State, etag
 
 Json = dict[str, Any]
 
@@ -46,9 +46,12 @@ _ACCESS = (
 
 @implements("bigquery.datasets.insert")
 def insert(call: Call) -> Json:
-    state = call.state
-    project = project_id(state, call.path["projectId"])
-    dataset = call.body["datasetReference"]["datasetId"]
+    return _shown(create_dataset(call.state, project_id(call.state, call.path["projectId"]), call.body))
+
+
+def create_dataset(state: State, project: str, body: Json) -> Json:
+    """Keep a dataset of a project (by id); its row. Raises 400 on its name, 409 where it exists."""
+    dataset = body["datasetReference"]["datasetId"]
     if not re.fullmatch(r"\w{1,1024}", dataset, re.ASCII) or dataset.startswith("_"):
         raise refused(
             f'Invalid dataset ID "{dataset}". Dataset IDs must be alphanumeric (plus underscores) and must be at most '
@@ -60,9 +63,9 @@ def insert(call: Call) -> Json:
     now = str(milliseconds(state))
     row = {
         "access": [*_ACCESS],
-        **call.body,
+        **body,
         "datasetReference": {"projectId": project, "datasetId": dataset},
-        "location": call.body.get("location", "US"),
+        "location": body.get("location", "US"),
         "creationTime": now,
         "lastModifiedTime": now,
         "type": "DEFAULT",
@@ -70,7 +73,7 @@ def insert(call: Call) -> Json:
     state.rows.create(DATASETS, f"bigquery/{project}", dataset_name(project, dataset), row)
     if dataset == billing_export.DATASET:
         billing_export.ensure_table(state, project)
-    return _shown(row)
+    return row
 
 
 @implements("bigquery.datasets.get")

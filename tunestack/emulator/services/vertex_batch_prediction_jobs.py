@@ -39,6 +39,13 @@ def create(call: Call) -> Json:
             problems.append(
                 (f"{config}.{key}", f"{key} is {body[config][key]}; it is one of {', '.join(known)}.")
             )
+    for config, key, place in (
+        ("inputConfig", "instancesFormat", "bigquerySource"),
+        ("outputConfig", "predictionsFormat", "bigqueryDestination"),
+    ):
+        if (body[config][key] == "bigquery") != (place in body[config]) and not problems:
+            text = f"{key} is {body[config][key]}; it is bigquery with {place}, and only with it."
+            problems.append((f"{config}.{key}", text))
     if len(body.get("displayName", "")) > 128:
         problems.append(("display_name", "The display name has more than 128 characters."))
     fields = body.get("instanceConfig", {})
