@@ -113,7 +113,7 @@ class Acceptor:
     def _uniform_suspects(self, texts: Sequence[bytes], lines: Sequence[Any], uniform: Uniform) -> set[int]:
         suspects = _with_more(texts, uniform)
         for column in uniform.columns:
-            if any(map(str.isspace, column)) or "" in column:
+            if not all(column) or any(map(str.isspace, column)):
                 suspects.update(row for row, text in enumerate(column) if not text or text.isspace())
         says_something = next((line for row, line in enumerate(lines) if row not in suspects), None)
         if says_something is not None and any(True for _ in self.violations(says_something)):
@@ -157,10 +157,16 @@ def _with_more(texts: Sequence[bytes], uniform: Uniform) -> set[int]:
     ):
         room += shape.spaces
     longer = list(compress(count(), map(operator.lt, repeat(shape.bare + room), rest)))
-    quotes = map(bytes.count, map(texts.__getitem__, longer), repeat(b'"'))
-    with_quotes = compress(longer, map(operator.ne, quotes, repeat(shape.quotes)))
+    if not longer:
+        return set()
+    of_longer = list(map(texts.__getitem__, longer))
+    # CPython counts single bytes one by one, but leaves them out at the speed of memchr.
+    unquoted = map(bytes.replace, of_longer, repeat(b'"'), repeat(b""))
+    quotes = map(operator.sub, map(len, of_longer), map(len, unquoted))
     return {
-        row for row in with_quotes if texts[row].count(b'"') != shape.quotes + _escaped_quotes(texts[row])
+        row
+        for row, found in zip(longer, quotes, strict=True)
+        if found != shape.quotes and found != shape.quotes + _escaped_quotes(texts[row])
     }
 
 
