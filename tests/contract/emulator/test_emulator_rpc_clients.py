@@ -163,6 +163,36 @@ def test_entries_and_sinks_go_through_loggings_generated_clients(channel, projec
         config.get_sink(sink_name=f"{project}/sinks/s")
 
 
+def test_entries_are_tailed_as_they_come(emulator, channel, project):
+    logs = LoggingServiceV2Client(transport=LoggingServiceV2GrpcTransport(channel=channel))
+    before = LogEntry(log_name=f"{project}/logs/app", resource={"type": "global"}, text_payload="before")
+    logs.write_log_entries(entries=[before])
+    request = {"resource_names": [project], "filter": 'textPayload:"after"'}
+    ended, came = threading.Event(), []
+
+    def requests():
+        yield request
+        ended.wait(30)
+
+    def tail():  # the client waits for the first entries before it hands out the stream
+        stream = logs.tail_log_entries(requests=requests(), timeout=30)
+        while len(came) < 2:
+            came.extend(entry.text_payload for entry in next(stream).entries)
+        ended.set()
+        stream.cancel()
+
+    asked = len(emulator.requests("logging.entries.list"))
+    tailing = threading.Thread(target=tail)
+    tailing.start()
+    while len(emulator.requests("logging.entries.list")) == asked and tailing.is_alive():
+        ended.wait(0.05)
+    for text in ("after 1", "other", "after 2"):
+        after = LogEntry(log_name=f"{project}/logs/app", resource={"type": "global"}, text_payload=text)
+        logs.write_log_entries(entries=[after])
+    tailing.join(30)
+    assert came == ["after 1", "after 2"]
+
+
 def test_the_emulator_serves_grpc_itself_where_it_is_asked_to(emulator, start):
     local = start(rpc_port=0)
     with grpc.insecure_channel(f"127.0.0.1:{local.call('GET', '/_local/health')['rpcPort']}") as channel:

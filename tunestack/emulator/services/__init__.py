@@ -19,6 +19,8 @@ SERVICES = (
     "cloud_kms_versions",
     "cloud_logging",
     "cloud_logging_entries",
+    "cloud_logging_exports",
+    "cloud_logging_sinks",
     "cloud_quotas",
     "cloud_resource_manager",
     "iam",
