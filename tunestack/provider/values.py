@@ -140,7 +140,9 @@ def _map(value: Any, on_secret: Callable[[Secret], Any]) -> Any:
 
 def is_unknown(value: Any) -> TypeGuard[Unknown]:
     """Whether a value itself is unknown, in the clear or as a secret."""
-    return plain(value) is UNKNOWN
+    while isinstance(value, Secret):
+        value = value.value
+    return value is UNKNOWN
 
 
 def has_unknown(value: Any) -> bool:
