@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tunestack.emulator.state import State
@@ -37,6 +37,7 @@ class Background:
         self._state = state
         self._events: list[asyncio.Event] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._beside: dict[str, asyncio.Task[bool]] = {}
 
     def start(self) -> None:
         for work in WORKS:
@@ -49,10 +50,31 @@ class Background:
         for event in self._events:
             event.set()
 
+    def beside(self, name: str, work: Callable[[], Coroutine[Any, Any, bool]]) -> None:
+        """Do what may take long (a call to somebody else) beside the works, unless one of that name is under way.
+
+        It says whether there was anything to do: then all works are woken when it has ended.
+        """
+        if name in self._beside:
+            return
+
+        def ended(task: asyncio.Task[bool]) -> None:
+            self._beside.pop(name, None)
+            if task.cancelled():
+                return
+            if task.exception():
+                log.error("%s", name, exc_info=task.exception())
+            elif task.result():
+                self.wake()
+
+        task = self._beside[name] = asyncio.get_running_loop().create_task(work())
+        task.add_done_callback(ended)
+
     async def stop(self) -> None:
-        for task in self._tasks:
+        tasks = [*self._tasks, *self._beside.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._tasks.clear()
         self._events.clear()
 

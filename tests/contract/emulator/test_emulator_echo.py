@@ -274,9 +274,15 @@ KEPT_WHOLE = (
             "cloudStorageConfig",
             "deadLetterPolicy",
             "filter",
+            "messageTransforms",
             "pushConfig",
+            "retryPolicy",
         ),
-        {"topic": "projects/p9/topics/echo", "ackDeadlineSeconds": 11},
+        {
+            "topic": "projects/p9/topics/echo",
+            "ackDeadlineSeconds": 11,
+            "retryPolicy": {"minimumBackoff": "1s", "maximumBackoff": "2s"},
+        },
     ),
     (
         *("logging.v2", "LogSink", "v2/projects/p9/sinks", "name"),

@@ -171,7 +171,7 @@ def test_what_google_forbids_is_refused(publisher, subscriber, topic):
         subscribe(subscriber, f"{PROJECT}/topics/absent")
     with pytest.raises(exceptions.BadRequest, match="between 10 and 600"):
         subscribe(subscriber, topic, ack_deadline_seconds=5)
-    with pytest.raises(exceptions.MethodNotImplemented, match="pushConfig"):
+    with pytest.raises(exceptions.MethodNotImplemented, match="pushes to this machine alone"):
         subscribe(subscriber, topic, push_config={"push_endpoint": "https://example.com"})
 
 

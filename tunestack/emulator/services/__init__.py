@@ -29,6 +29,8 @@ SERVICES = (
     "iam_service_account_keys",
     "monitoring",
     "monitoring_metrics",
+    "pubsub_delivery",
+    "pubsub_snapshots",
     "pubsub_subscriptions",
     "pubsub_topics",
     "secret_manager",

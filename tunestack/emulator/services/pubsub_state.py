@@ -14,8 +14,9 @@ from typing import Any
 import orjson
 
 from tunestack.emulator import list_filter
+from tunestack.emulator.access.resources import named_resource
 from tunestack.emulator.errors import invalid
-from tunestack.emulator.services.times import written
+from tunestack.emulator.services.times import seconds, written
 from tunestack.emulator.state import State
 
 Json = dict[str, Any]
@@ -72,17 +73,24 @@ def publish_to(state: State, topic_key: str, messages: list[Json]) -> list[str]:
                 *(state.projects.canonical(subscription["name"]), number, now),
             )
         ids.append(str(number))
-    database.after_commit(state.published.set)
+    woken(state)
     return ids
+
+
+def woken(state: State) -> None:
+    """Tell who waits for messages that there may be some, once the change is on disk."""
+    state.database.after_commit(state.published.set)
+    state.database.after_commit(state.background.wake)
 
 
 def hand_out(state: State, subscription: Json, at_most: int) -> list[Json]:
     """The next messages of a subscription, each for its deadline; those given up go to the dead letters."""
     database, key, now = state.database, state.projects.canonical(subscription["name"]), state.now()
+    least = written(state.clock() - timedelta(seconds=seconds(subscription["messageRetentionDuration"])))
     due = database.execute(
         "SELECT message, attempts, body FROM delivery JOIN message ON id = message"
-        " WHERE subscription = ? AND acknowledged = 0 AND due <= ? ORDER BY message",
-        *(key, now),
+        " WHERE subscription = ? AND acknowledged = 0 AND due <= ? AND time >= ? ORDER BY message",
+        *(key, now, least),
     )
     held = _keys_held(state, subscription, now)
     policy = subscription.get("deadLetterPolicy")
@@ -94,11 +102,12 @@ def hand_out(state: State, subscription: Json, at_most: int) -> list[Json]:
         ordering = message.get("orderingKey")
         if ordering in held:
             continue
-        if policy and attempts >= policy.get("maxDeliveryAttempts", 5):
+        if policy and attempts >= policy.get("maxDeliveryAttempts", 5) and _may_bury(state, key, policy):
             _bury(state, subscription, policy["deadLetterTopic"], message, attempts)
             acknowledge(state, key, [number])
             continue
-        deadline = state.clock() + timedelta(seconds=subscription["ackDeadlineSeconds"])
+        wait = subscription["ackDeadlineSeconds"] + backoff(subscription, attempts + 1)
+        deadline = state.clock() + timedelta(seconds=wait)
         database.execute(
             "UPDATE delivery SET due = ?, attempts = ? WHERE subscription = ? AND message = ?",
             *(written(deadline), attempts + 1, key, number),
@@ -111,6 +120,38 @@ def hand_out(state: State, subscription: Json, at_most: int) -> list[Json]:
             }
         )
     return received
+
+
+def backoff(subscription: Json, attempts: int) -> float:
+    """Seconds until a message that was handed out ``attempts`` times in vain may be handed out again.
+
+    Its retry policy doubles the least until the most (RetryPolicy); without one it is at once.
+    """
+    policy = subscription.get("retryPolicy")
+    if policy is None:
+        return 0.0
+    least, most = (
+        seconds(policy.get(f"{name}imumBackoff", default))
+        for name, default in (("min", "10s"), ("max", "600s"))
+    )
+    return min(most, least * 2.0 ** min(attempts - 1, 30))
+
+
+def postpone(state: State, subscription: Json, key: str, number: int, wait: float) -> None:
+    """A message may be handed out again in ``wait`` seconds; given back (0), after what its retry policy says."""
+    row = state.database.one(
+        "SELECT attempts FROM delivery WHERE subscription = ? AND message = ?", *(key, number)
+    )
+    wait += backoff(subscription, row[0]) if row else 0
+    due = written(state.clock() + timedelta(seconds=wait))
+    state.database.execute(
+        "UPDATE delivery SET due = ? WHERE subscription = ? AND message = ?", *(due, key, number)
+    )
+
+
+def agent_of(project: str) -> str:
+    """Who Pub/Sub is in a project (by number): it writes dead letters, and what subscriptions export."""
+    return f"service-{project.removeprefix('projects/')}@gcp-sa-pubsub.iam.gserviceaccount.com"
 
 
 def acknowledge(state: State, subscription_key: str, numbers: list[int]) -> None:
@@ -162,6 +203,21 @@ def _keys_held(state: State, subscription: Json, now: str) -> set[str]:
         *(state.projects.canonical(subscription["name"]), now),
     )
     return {key for (body,) in rows if (key := orjson.loads(body).get("orderingKey"))}
+
+
+def _may_bury(state: State, subscription_key: str, policy: Json) -> bool:
+    """Whether Pub/Sub may forward: without the roles that it needs it delivers on, as Google's does
+    (cloud.google.com/pubsub/docs/handling-failures#grant_forwarding_permissions).
+    """
+    agent = agent_of(subscription_key.split("/")[1])
+    topic = state.projects.canonical(policy["deadLetterTopic"])
+    return all(
+        state.access.may(agent, permission, named_resource(state, name, "pubsub.googleapis.com"))
+        for permission, name in (
+            ("pubsub.topics.publish", topic),
+            ("pubsub.subscriptions.consume", subscription_key),
+        )
+    )
 
 
 def _bury(state: State, subscription: Json, topic: str, message: Json, attempts: int) -> None:

@@ -1,39 +1,33 @@
-"""Pub/Sub: subscriptions, pulling and acknowledging, snapshots and seeking (pubsub.v1).
-
-Push, BigQuery and Cloud Storage subscriptions would have to be delivered by the emulator itself: they are refused.
-"""
+"""Pub/Sub: subscriptions, pulling and acknowledging, seeking (pubsub.v1)."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from datetime import timedelta
 from typing import Any
 
 from tunestack.emulator.call import Call, implements
-from tunestack.emulator.errors import ApiError, already_exists, failed_precondition, invalid
+from tunestack.emulator.errors import already_exists, failed_precondition, invalid
 from tunestack.emulator.services import pubsub_state
 from tunestack.emulator.services.pubsub_state import (
-    DELETED_TOPIC,
-    SNAPSHOTS,
     SUBSCRIPTIONS,
     acknowledge,
     check_name,
     hand_out,
     message_numbers,
-    unacknowledged,
+    postpone,
+    woken,
 )
+from tunestack.emulator.services.pubsub_targets import delivered_to, targeted
 from tunestack.emulator.services.resources import create_row, keep_row, listed, patched_row
 from tunestack.emulator.services.times import moment, seconds, written
 
 Json = dict[str, Any]
 
 _SUBSCRIPTIONS = "pubsub.projects.subscriptions"
-_SNAPSHOTS = "pubsub.projects.snapshots"
 _DAY = 86_400
 # A pull without messages may be answered empty at any time; Google's waits longer.
 _WAIT_SECONDS = 1.0
-_DELIVERED_ELSEWHERE = ("bigqueryConfig", "bigtableConfig", "cloudStorageConfig")
 _DEFAULTS: Json = {
     "messageRetentionDuration": f"{7 * _DAY}s",
     "expirationPolicy": {"ttl": f"{31 * _DAY}s"},
@@ -49,7 +43,7 @@ def create(call: Call) -> Json:
         raise already_exists(f"Resource already exists in the project (resource={key.rpartition('/')[2]}).")
     topic = pubsub_state.find(state, call.body.get("topic", ""))
     _check(call.body)
-    call.body = {**_DEFAULTS, **call.body}
+    call.body = targeted(call, {**_DEFAULTS, **call.body})
     deadline = call.body.get("ackDeadlineSeconds") or 10
     return create_row(
         call, SUBSCRIPTIONS, key, topic=topic["name"], ackDeadlineSeconds=deadline, state="ACTIVE"
@@ -75,9 +69,10 @@ def patch(call: Call) -> Json:
         mask=call.body["updateMask"],
         immutable=("topic", "filter", "enableMessageOrdering"),
     )
-    row = {**_DEFAULTS, **row, "ackDeadlineSeconds": row.get("ackDeadlineSeconds") or 10}
+    row = {**_DEFAULTS, **row, "ackDeadlineSeconds": row.get("ackDeadlineSeconds") or 10, "state": "ACTIVE"}
     _check(row)
-    return keep_row(call, row)
+    woken(call.state)
+    return keep_row(call, targeted(call, row))
 
 
 @implements(f"{_SUBSCRIPTIONS}.delete")
@@ -103,8 +98,9 @@ def detach(call: Call) -> Json:
 @implements(f"{_SUBSCRIPTIONS}.modifyPushConfig")
 def modify_push_config(call: Call) -> Json:
     row = pubsub_state.find(call.state, call.path["subscription"])
-    _check({**row, "pushConfig": call.body["pushConfig"]})
-    call.state.rows.put(call.parent("subscription"), {**row, "pushConfig": call.body["pushConfig"]})
+    row = targeted(call, {**row, "pushConfig": call.body["pushConfig"]})
+    call.state.rows.put(call.parent("subscription"), row)
+    woken(call.state)
     return {}
 
 
@@ -120,6 +116,8 @@ async def pull(call: Call) -> Json:
             row = pubsub_state.find(state, call.path["subscription"])
             if row.get("detached"):
                 raise failed_precondition(f"The subscription {row['name']} is detached.")
+            if delivered_to(row) is not None:
+                raise failed_precondition("This method is not supported for this subscription type.")
             state.published.clear()
             received = hand_out(state, row, at_most)
         left = deadline - asyncio.get_running_loop().time()
@@ -140,19 +138,16 @@ def acknowledge_messages(call: Call) -> Json:
 @implements(f"{_SUBSCRIPTIONS}.modifyAckDeadline")
 def modify_ack_deadline(call: Call) -> Json:
     state, key = call.state, call.parent("subscription")
-    pubsub_state.find(state, key)
+    row = pubsub_state.find(state, key)
     wait = call.body.get("ackDeadlineSeconds", 0)
     if not 0 <= wait <= 600:
         raise invalid(
             "ack_deadline_seconds must be between 0 and 600.", [("ack_deadline_seconds", str(wait))]
         )
-    due = written(state.clock() + timedelta(seconds=wait))
     for number in message_numbers(key, call.body["ackIds"]):
-        state.database.execute(
-            "UPDATE delivery SET due = ? WHERE subscription = ? AND message = ?", *(due, key, number)
-        )
+        postpone(state, row, key, number, wait)
     if wait == 0:
-        state.database.after_commit(state.published.set)
+        woken(state)
     return {}
 
 
@@ -182,69 +177,12 @@ def seek(call: Call) -> Json:
             "UPDATE delivery SET acknowledged = ?, due = ? WHERE subscription = ? AND message = ?",
             *(int(not wanted or (bool(acknowledged) and not returns)), state.now(), key, number),
         )
-    state.database.after_commit(state.published.set)
+    woken(state)
     return {}
-
-
-@implements(f"{_SNAPSHOTS}.create")
-def create_snapshot(call: Call) -> Json:
-    state, key = call.state, call.parent("name")
-    check_name(call.path["name"])
-    if state.rows.find(key):
-        raise already_exists(f"Resource already exists in the project (resource={key.rpartition('/')[2]}).")
-    subscription = pubsub_state.find(state, call.body["subscription"])
-    if subscription["topic"] == DELETED_TOPIC:
-        raise failed_precondition(f"The topic of {subscription['name']} was deleted.")
-    row = {
-        "name": state.projects.by_id(key),
-        "topic": subscription["topic"],
-        "expireTime": written(state.clock() + timedelta(days=7)),
-        **({"labels": call.body["labels"]} if call.body.get("labels") else {}),
-        "_time": state.now(),
-        "_unacknowledged": unacknowledged(state, state.projects.canonical(subscription["name"])),
-    }
-    state.rows.create(SNAPSHOTS, key.rsplit("/", 2)[0], key, row)
-    return _shown(row)
-
-
-@implements(f"{_SNAPSHOTS}.get")
-def get_snapshot(call: Call) -> Json:
-    return _shown(pubsub_state.find(call.state, call.path["snapshot"]))
-
-
-@implements(f"{_SNAPSHOTS}.list")
-def list_snapshots(call: Call) -> Json:
-    rows = call.state.rows.list(SNAPSHOTS, call.parent("project"))
-    return listed(call, [_shown(row) for row in rows], SNAPSHOTS)
-
-
-@implements(f"{_SNAPSHOTS}.patch")
-def patch_snapshot(call: Call) -> Json:
-    pubsub_state.find(call.state, call.path["name"])
-    row = patched_row(call, body=call.body["snapshot"], mask=call.body["updateMask"], immutable=("topic",))
-    return _shown(call.state.rows.put(call.parent("name"), row))
-
-
-@implements(f"{_SNAPSHOTS}.delete")
-def delete_snapshot(call: Call) -> Json:
-    pubsub_state.find(call.state, call.path["snapshot"])
-    call.state.rows.delete(call.parent("snapshot"))
-    call.state.policies.delete(call.parent("snapshot"))
-    return {}
-
-
-def _shown(row: Json) -> Json:
-    return {key: value for key, value in row.items() if not key.startswith("_")}
 
 
 def _check(subscription: Json) -> None:
-    """What Google's prose forbids beyond the schema, and what the emulator does not play."""
-    elsewhere = [field for field in _DELIVERED_ELSEWHERE if subscription.get(field)]
-    if subscription.get("pushConfig", {}).get("pushEndpoint"):
-        elsewhere.append("pushConfig")
-    if elsewhere:
-        text = f"{', '.join(elsewhere)}: the tunestack emulator delivers messages only to those who pull"
-        raise ApiError("UNIMPLEMENTED", text)
+    """What Google's prose forbids beyond the schema; of targets `targeted` says it."""
     problems: list[tuple[str, str]] = []
     deadline = subscription.get("ackDeadlineSeconds", 0)
     if deadline and not 10 <= deadline <= 600:
@@ -257,5 +195,17 @@ def _check(subscription: Json) -> None:
     attempts = subscription.get("deadLetterPolicy", {}).get("maxDeliveryAttempts", 5)
     if not 5 <= attempts <= 100:
         problems.append(("max_delivery_attempts", "max_delivery_attempts must be between 5 and 100."))
+    retry = subscription.get("retryPolicy", {})
+    backoffs = [
+        seconds(retry.get(f"{name}imumBackoff", default))
+        for name, default in (("min", "10s"), ("max", "600s"))
+    ]
+    if not 0 <= backoffs[0] <= backoffs[1] <= 600:
+        problems.append(
+            (
+                "retry_policy",
+                "The backoffs must be between 0 and 600 seconds, the minimum at most the maximum.",
+            )
+        )
     if problems:
         raise invalid("\n".join(text for _, text in problems), problems)
