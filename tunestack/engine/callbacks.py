@@ -9,8 +9,8 @@ import grpc
 import grpc.aio
 from pulumi.runtime.proto import callback_pb2, callback_pb2_grpc, resource_pb2
 
+from tunestack.engine.channels import CHANNEL_OPTIONS
 from tunestack.engine.errors import EngineError
-from tunestack.engine.provider import CHANNEL_OPTIONS
 from tunestack.engine.state import Resource
 from tunestack.engine.urns import name_of
 from tunestack.engine.values import to_struct

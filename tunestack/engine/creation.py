@@ -12,8 +12,9 @@ from typing import Final
 
 import grpc
 
+from tunestack.engine.answers import Outcome, ProviderError
 from tunestack.engine.deployment import Deployment
-from tunestack.engine.provider import Outcome, Provider, ProviderError
+from tunestack.engine.provider import Provider
 from tunestack.engine.state import Resource
 from tunestack.engine.urns import name_of
 from tunestack.engine.values import equal, unwrap

@@ -9,12 +9,12 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 
+from tunestack.engine.answers import CheckFailure, ProviderError
 from tunestack.engine.callbacks import Callbacks
 from tunestack.engine.errors import EngineError, ResourceError
 from tunestack.engine.events import Reporter, Step
 from tunestack.engine.goals import Aliases, Goal
 from tunestack.engine.journal import Journal
-from tunestack.engine.provider import CheckFailure, ProviderError
 from tunestack.engine.registry import Registry
 from tunestack.engine.state import DependencyGraph, PendingOperation, Resource, Snapshot
 from tunestack.engine.targets import Scope

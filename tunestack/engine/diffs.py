@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tunestack.engine.answers import Diff, PropertyDiff
 from tunestack.engine.goals import changes_between, contains_path, parse_path
-from tunestack.engine.provider import Diff, PropertyDiff
 from tunestack.engine.values import Properties
 
 

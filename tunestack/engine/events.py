@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tunestack.engine.provider import PropertyDiff
+from tunestack.engine.answers import PropertyDiff
 from tunestack.engine.state import Resource
 from tunestack.engine.urns import ROOT_STACK_TYPE, is_provider_type, name_of
 from tunestack.engine.values import redacted, redacted_signed

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 
+from tunestack.engine.answers import ProviderError
 from tunestack.engine.defaults import DefaultProviders
 from tunestack.engine.deployment import Deployment, settle_secrets
 from tunestack.engine.errors import EngineError, ResourceError
 from tunestack.engine.events import Step
 from tunestack.engine.options import Import
-from tunestack.engine.provider import ProviderError
 from tunestack.engine.registration import Registrations
 from tunestack.engine.state import Resource
 from tunestack.engine.urns import PROVIDER_PREFIX, ROOT_STACK_TYPE, make_urn, package_of

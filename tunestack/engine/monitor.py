@@ -16,13 +16,14 @@ import grpc
 import grpc.aio
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, resource_pb2, resource_pb2_grpc
 
+from tunestack.engine.answers import ProviderError
 from tunestack.engine.callbacks import Hook, hook_names
+from tunestack.engine.channels import SERVER_OPTIONS
 from tunestack.engine.defaults import DefaultProviders
 from tunestack.engine.deployment import Deployment
 from tunestack.engine.errors import EngineError, EngineRefused, ResourceError
 from tunestack.engine.goals import Alias, Goal
 from tunestack.engine.operations import Operations
-from tunestack.engine.provider import SERVER_OPTIONS, ProviderError
 from tunestack.engine.registration import Registered, Registrations
 from tunestack.engine.store import ORGANIZATION
 from tunestack.engine.urns import is_provider_type, make_urn, package_of

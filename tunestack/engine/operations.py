@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from tunestack.engine.answers import Diff, Outcome
 from tunestack.engine.callbacks import HookFailed
 from tunestack.engine.creation import create
 from tunestack.engine.deployment import Deployment, settle_secrets
 from tunestack.engine.errors import EngineError, ResourceError
 from tunestack.engine.events import Step
 from tunestack.engine.goals import Goal
-from tunestack.engine.provider import Diff, Outcome, without_internal
+from tunestack.engine.provider import without_internal
 from tunestack.engine.state import PendingOperation, Resource
 from tunestack.engine.urns import is_provider_type
 from tunestack.engine.values import equal

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from tunestack.engine.answers import Diff, ProviderError
 from tunestack.engine.deployment import Deployment, settle_secrets
 from tunestack.engine.diffs import invert
 from tunestack.engine.errors import EngineError, ResourceError
 from tunestack.engine.events import Step
-from tunestack.engine.provider import Diff, ProviderError
 from tunestack.engine.state import Resource
 from tunestack.engine.urns import is_provider_type
 from tunestack.engine.values import equal

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tunestack.engine.answers import CheckFailure, Diff
 from tunestack.engine.deletion import Deletion
 from tunestack.engine.deployment import Deployment
 from tunestack.engine.diffs import apply_replace_on_changes, known_diff
@@ -16,7 +17,6 @@ from tunestack.engine.errors import ResourceError
 from tunestack.engine.events import Step
 from tunestack.engine.goals import Goal, reset_paths
 from tunestack.engine.operations import Operations
-from tunestack.engine.provider import CheckFailure, Diff
 from tunestack.engine.refresh import refresh_resource
 from tunestack.engine.state import Resource
 from tunestack.engine.urns import ProviderReference, is_provider_type, make_urn

@@ -6,9 +6,10 @@ import asyncio
 import uuid
 from collections.abc import Iterable
 
+from tunestack.engine.answers import CheckFailure, Diff
 from tunestack.engine.errors import EngineError, PluginError
 from tunestack.engine.plugin import PluginHost
-from tunestack.engine.provider import CheckFailure, Diff, Provider, without_internal
+from tunestack.engine.provider import Provider, without_internal
 from tunestack.engine.state import Resource
 from tunestack.engine.urns import ProviderReference, package_of, type_of
 from tunestack.engine.values import UNKNOWN_STRING, Properties, equal
@@ -20,9 +21,8 @@ class Registry:
     A plugin is started by `check`, and configured once it is known what becomes of the resource.
     """
 
-    def __init__(self, host: PluginHost, program_directory: str, preview: bool) -> None:
+    def __init__(self, host: PluginHost, preview: bool) -> None:
         self._host = host
-        self._program_directory = program_directory
         self._preview = preview
         self._instances: dict[str, Provider] = {}
         self._unconfigured: dict[str, Provider] = {}
@@ -34,7 +34,7 @@ class Registry:
         plugin = await self._host.start(package_of(type_of(urn)), version if isinstance(version, str) else "")
         provider = Provider(plugin, self._host.engine_address)
         self._all.append(provider)
-        await provider.open(self._program_directory)
+        await provider.open()
         return provider
 
     def get(self, reference: str) -> Provider:

@@ -75,7 +75,7 @@ class Session:
             project=project.name,
             preview=preview,
             base=base,
-            registry=Registry(self._host, str(project.program_directory), preview),
+            registry=Registry(self._host, preview),
             reporter=reporter,
             journal=Journal(base, store, aliases.new_names),
             callbacks=Callbacks(preview),
