@@ -19,8 +19,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from model_based.cloud import Cloud
 from model_based.scenario import (
+    BAD_SEED,
     BUCKET,
+    CUSTOM,
     DEPLOYMENT,
+    EVALUATION,
+    PIPELINE,
     TUNING,
     VERSION,
     Declared,
@@ -164,6 +168,32 @@ def test_what_a_destroy_that_was_cut_off_took_away_is_made_again(stage: Stage, m
     )
     killed = Strike(signal.SIGKILL, "tunestack", request=moment)
     assert stage.play(Scenario((Run(program), Run(program, "destroy", strikes=(killed,)), Run(program)))) == 1
+
+
+@pytest.mark.parametrize("kind", [TUNING, CUSTOM])
+def test_a_create_of_a_job_that_the_server_names_arrives_in_the_next_run_and_is_no_second_job(
+    stage: Stage, kind: str
+) -> None:
+    program = (Declared("a", kind),)
+    assert stage.play(Scenario((Run(program, late=2), Run(program)))) == 1
+
+
+def test_two_provider_resources_with_one_spec_are_one_job_and_one_retry(stage: Stage) -> None:
+    jobs = [Declared("a", kind, retry_failed=True) for kind in (PIPELINE, TUNING, CUSTOM)]
+    program = tuple(
+        replace(job, name=f"{name}{number}", second=name == "b")
+        for number, job in enumerate(jobs)
+        for name in ("a", "b")
+    )
+    failed = tuple((job.title, (Outcome("FAILED", "stockout"),) * 3) for job in jobs)
+    stage.play(Scenario((Run(program),), outcomes=failed))
+
+
+def test_another_model_behind_a_job_is_judged_anew(stage: Stage) -> None:
+    def program(seed: int) -> tuple[Declared, ...]:
+        return Declared("a", seed=seed), Declared("e", EVALUATION, 1, of="a")
+
+    stage.play(Scenario((Run(program(0)), Run(program(BAD_SEED)), Run(program(1)))))
 
 
 # -- the other half: away from the first, or one of two workers gets both --

@@ -28,6 +28,7 @@ from tunestack.provider.job_submission import (
     AnswerLost,
     Submission,
     look_until_sure,
+    rule_of,
     spec_hash_of_placeholder,
     submit,
 )
@@ -71,7 +72,9 @@ class JobResource(JobDeclaration[InputsT, JobT]):
             if job is None:
                 known = {other.name for other in others}
                 submission = self._submission(spec, hash_, self.job_id(hash_, known))
-                job = await self._submit(call, inputs, submission, turn, left=False, known=known)
+                # An id of our own makes a create that is still to arrive a conflict.
+                left = submission.job_id is None and turn.may_arrive(rule_of(self.session).arrival)
+                job = await self._submit(call, inputs, submission, turn, left=left, known=known)
         self.seen(job.name, call.urn, kept=True)
         outputs = await self._settle(call, job, inputs, spec, adopted=adopted, id_=job.name)
         return Created(job.name, outputs)
@@ -129,10 +132,16 @@ class JobResource(JobDeclaration[InputsT, JobT]):
             newest = max(new, key=lambda job: (job.created, job.name), default=None)
             return dict(newest.json) if newest is not None else None
 
+        if submission.job_id is None:
+            turn.leaves()
         try:
             job = self.view(await submit(self.session, call, submission, find, left=left))
             turn.note_submitted()
+            turn.settled()
             return job
+        except GoogleError:
+            turn.settled()
+            raise
         except AnswerLost as lost:
             turn.note_submitted()
             name = submission.name

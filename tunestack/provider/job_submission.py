@@ -166,6 +166,11 @@ async def _submit_for_a_name(
             left, last, sent = True, error, sent + 1
 
 
+def rule_of(session: Session) -> LookUp:
+    """How long to look, there where the session's jobs are."""
+    return LOCAL_LOOK_UP if session.configuration.local else GOOGLE_LOOK_UP
+
+
 async def look_until_sure(
     session: Session,
     call: Call,
@@ -176,7 +181,7 @@ async def look_until_sure(
     look_up: LookUp | None = None,
 ) -> Json | None:
     """What ``find`` gives, or None where the job surely does not exist. Raises ``AnswerLost`` where that stays open."""
-    rule = look_up or (LOCAL_LOOK_UP if session.configuration.local else GOOGLE_LOOK_UP)
+    rule = look_up or rule_of(session)
     timing = session.timing
     sure_from = timing.monotonic() + rule.arrival
     clean = attempt = faults = 0

@@ -1,7 +1,7 @@
-"""What processes of one user on one machine tell each other by locks of the kernel.
+"""What processes of one user on one machine tell each other: by locks of the kernel, and by notes.
 
 Each explicit provider resource of a program is a process of its own, and they know nothing of each other. A lock goes
-with the process that holds it, however that ends: nothing is left to be cleared away.
+with the process that holds it, however that ends; a note stays, for whoever comes after a process that was killed.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import functools
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -23,10 +24,8 @@ class LockFile:
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises OSError where it has no locks, and where the file is another user's, who could hold us up."""
+        """Raises OSError, also where the file system has no locks."""
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        if os.fstat(self._file).st_uid != os.getuid():
-            raise PermissionError(f"{path} belongs to another user")
         os.utime(
             self._file
         )  # what sweeps old files out of a folder for temporary ones must see that it is in use
@@ -57,15 +56,56 @@ class LockFile:
         return False
 
 
+class Notes:
+    """Texts by name, each a file: there until it is removed, whoever wrote it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def write(self, name: str, text: str) -> None:
+        """Writes it whole or not at all. Raises OSError."""
+        path = self._path(name)
+        new = path.with_suffix(f".{os.getpid()}")
+        new.write_text(text)
+        new.replace(path)
+
+    def read(self, name: str) -> str | None:
+        """The text, None where there is none."""
+        try:
+            return self._path(name).read_text()
+        except OSError:
+            return None
+
+    def remove(self, name: str) -> None:
+        """Takes it away, where it is there. Raises OSError."""
+        self._path(name).unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{blake3(name.encode()).hexdigest(length=16)}.note"
+
+
+class Shared:
+    """The folder in which the processes of one user meet."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises OSError where it cannot be had, and where it is not this user's alone: others could hold us up."""
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+            raise PermissionError(f"{folder} is not a folder of this user alone")
+        self.locks = LockFile(folder / "locks")
+        self.notes = Notes(folder)
+
+
 def _byte(name: str) -> int:
     return int.from_bytes(blake3(name.encode()).digest(length=7))
 
 
 @functools.cache
-def lock_file() -> LockFile | None:
-    """The one of this user on this machine; None where it cannot be had."""
+def shared() -> Shared | None:
+    """The folder of this user on this machine; None where it cannot be had."""
     try:
-        return LockFile(Path(tempfile.gettempdir()) / f"tunestack-{os.getuid()}.lock")
+        return Shared(Path(tempfile.gettempdir()) / f"tunestack-{os.getuid()}")
     except OSError:
         return None
 
@@ -76,30 +116,32 @@ class Marks:
     ``update``: what all of them call it; while it is empty, nobody else's can be told from ours.
     """
 
-    def __init__(self, endpoint: str, update: str = "", file: LockFile | None = None) -> None:
-        self.update = update
+    def __init__(self, endpoint: str) -> None:
+        self.update = ""
         self._endpoint = endpoint
-        self._file = file or lock_file()
         self._ours: set[str] = set()
 
     def set(self, *name: str) -> None:
         """Seen by all until it is cleared, or this process ends."""
         self._ours.add(self._named(name))
-        if self._file is not None and self.update:
-            self._file.take(self._named(name))
+        if locks := self._locks:
+            locks.take(self._named(name))
 
     def clear(self, *name: str) -> None:
         """Takes back what this process has set."""
         if self._named(name) in self._ours:
             self._ours.discard(self._named(name))
-            if self._file is not None and self.update:
-                self._file.release(self._named(name))
+            if locks := self._locks:
+                locks.release(self._named(name))
 
     def __contains__(self, name: tuple[str, ...]) -> bool:
-        named = self._named(name)
-        return named in self._ours or (
-            self._file is not None and bool(self.update) and self._file.taken(named)
-        )
+        named, locks = self._named(name), self._locks
+        return named in self._ours or (locks is not None and locks.taken(named))
+
+    @property
+    def _locks(self) -> LockFile | None:
+        there = shared() if self.update else None
+        return there.locks if there is not None else None
 
     def _named(self, name: tuple[str, ...]) -> str:
         return "\n".join((self._endpoint, self.update, *name))

@@ -49,17 +49,18 @@ NOTES = """## What is not in the table
   goes on looking.
 - A create that was under way when its sender was killed may arrive after the next `up` has looked for its
   job. A pipeline job's id is its spec hash and the number of its runs so far, so the second create is
-  refused as a conflict, and that job is adopted. For tuning and custom jobs a second submission cannot be
-  excluded there: it takes a request that is carried out later than a whole new engine, program and
-  provider took to start and list the jobs. Both then carry the label, and a create that adopts one of them
-  names the other ("left as they are").
+  refused as a conflict, and that job is adopted. Before a tuning or custom job is sent a note is left in the
+  folder for temporary files, and taken away once it is known what came of it: who finds one that is no older
+  than a create may take to arrive looks until sure, as for a lost answer. Only on another machine, or for
+  another user, a second submission cannot be excluded there. Both then carry the label, and a create that
+  adopts one of them names the other ("left as they are").
 - One retry that is asked for is one submission of a spec in an update, however many resources have that
   spec: if it ends red too, all of them are red until the next `up`.
 - Two resources of one spec that are created at once are one job: one at a time looks and submits, the other
   adopts. So it is also where they have provider resources of their own, which are processes, and where two
   stacks are updated at once, as long as one user runs them on one machine: the turn is a lock of the kernel
-  on `tunestack-<uid>.lock` in the folder for temporary files, which goes with the process that holds it (where
-  nothing can be locked there, a warning says so). Processes of one update also tell each other by such locks
+  on a file in `tunestack-<uid>` in the folder for temporary files, which goes with the process that holds it
+  (where nothing can be locked there, a warning says so). Processes of one update also tell each other by such locks
   which retries were submitted and which objects are kept. Between machines or users a second create of a
   pipeline job is a conflict, and the job adopted; two tuning or custom jobs of one spec that two machines
   submit in the same second are not excluded, and named by whoever adopts one of them.

@@ -20,7 +20,7 @@ from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2_grpc
 
 from tunestack.emulator import process
 from tunestack.emulator.options import EmulatorOptions
-from tunestack.provider.process_locks import LockFile
+from tunestack.provider.process_locks import LockFile, Shared
 from tunestack.provider.values import Properties
 
 from .conftest import Engine, EngineRecorder
@@ -155,6 +155,27 @@ async def test_a_process_that_is_killed_while_it_looks_leaves_its_turn_to_the_ot
         assert submitted(emulator, "killed") == 1
 
 
+async def test_a_create_that_arrives_after_its_sender_was_killed_is_waited_for_and_adopted(
+    emulator: httpx.Client, tmp_path: Path
+) -> None:
+    ends(emulator, "SUCCEEDED", 2)
+    async with update(emulator, tmp_path) as running:
+        engine = await running.provider("late")
+        fault(emulator, CREATE, times=1, delayMs=1000)
+        lost = asyncio.ensure_future(refused(created(engine, "a")))
+        await met(emulator)
+        running.processes[0].send_signal(signal.SIGKILL)
+        await lost
+    assert submitted(emulator, "late") == 0
+    async with update(emulator, tmp_path) as running:
+        await created(await running.provider("late"), "a")
+        assert any(
+            "looking for the job by its label" in line
+            for line in [text for text, _ in running.recorder.lines]
+        )
+    assert submitted(emulator, "late") == 1
+
+
 async def test_one_retry_that_two_processes_are_asked_for_is_one_submission(
     emulator: httpx.Client, tmp_path: Path
 ) -> None:
@@ -211,7 +232,7 @@ async def test_an_interrupt_ends_the_wait_for_the_other_process_with_nothing_sub
 async def test_without_a_file_to_lock_a_create_goes_on_and_says_what_is_not_covered(
     emulator: httpx.Client, tmp_path: Path
 ) -> None:
-    (tmp_path / f"tunestack-{os.getuid()}.lock").mkdir()
+    (tmp_path / f"tunestack-{os.getuid()}").write_text("no folder")
     ends(emulator, "SUCCEEDED", 1)
     async with update(emulator, tmp_path) as running:
         engine = await running.provider("no-file")
@@ -228,8 +249,12 @@ def test_a_lock_is_its_names_alone_and_a_process_does_not_take_its_own_twice(tmp
     assert [name for name in names if not locks.taken(name)] == names[:1]
 
 
-def test_a_lock_file_of_another_kind_or_behind_a_link_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "aside").write_text("")
-    (tmp_path / "link").symlink_to(tmp_path / "aside")
-    with pytest.raises(OSError):  # noqa: PT011 - which one is the system's
-        LockFile(tmp_path / "link")
+def test_a_folder_that_others_could_write_in_or_point_elsewhere_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    (tmp_path / "link").symlink_to(tmp_path / "open")
+    for name in ("open", "link"):
+        with pytest.raises(PermissionError, match="of this user alone"):
+            Shared(tmp_path / name)
+    Shared(tmp_path / "new")
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import threading
 from collections.abc import Awaitable, Callable
@@ -10,12 +11,17 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
+import httpx
 import uvicorn
+from blake3 import blake3
 
+from model_based.scenario import BAD_SEED
 from tunestack.emulator.application import starlette_application
 from tunestack.emulator.jobs.states import ENDED, short_state
 from tunestack.emulator.options import EmulatorOptions
+from tunestack.emulator.services import served_models
 from tunestack.emulator.state import State
 from tunestack.spec.spec_hash import SPEC_HASH_LABEL
 from tunestack.vertex.custom_job import CustomJob
@@ -25,6 +31,11 @@ from tunestack.vertex.tuning_job import TuningJob
 Json = dict[str, Any]
 T = TypeVar("T")
 OnRequest = Callable[[int, bool, str], Awaitable[None]]
+ROWS = "".join(
+    json.dumps({"input_text": f"number {number}", "output_text": "odd" if number % 2 else "even"}) + "\n"
+    for number in range(20)
+).encode()
+HELD_OUT = {"name": "held-out", "uri": "gs://data/held-out.jsonl", "digest": blake3(ROWS).hexdigest()}
 VIEWS = {"pipelineJobs": PipelineJob, "tuningJobs": TuningJob, "customJobs": CustomJob}
 COLLECTIONS = tuple(VIEWS)
 
@@ -67,13 +78,18 @@ class Cloud:
         self.on_request: OnRequest | None = None
         self._requests = 0
         folder.mkdir(parents=True)
-        self._options = EmulatorOptions(data=folder, port=0)
+        (folder / "base").mkdir()
+        self._options = EmulatorOptions(data=folder, port=0, base_model=folder / "base")
         self._started = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
         if not self._started.wait(60) or self._failure is not None:
             raise RuntimeError("the emulator did not start") from self._failure
+        bucket = {"params": {"project": "soak"}, "json": {"name": "data"}}
+        httpx.post(f"{self.url}/storage/v1/b", **bucket).raise_for_status()
+        upload = {"uploadType": "media", "name": "held-out.jsonl"}
+        httpx.post(f"{self.url}/upload/storage/v1/b/data/o", params=upload, content=ROWS).raise_for_status()
 
     def _serve(self) -> None:
         try:
@@ -91,6 +107,7 @@ class Cloud:
         self._loop = asyncio.get_running_loop()
         self.state = State(self._options.resolved())
         self._watch_jobs()
+        self._play_models()
         config = uvicorn.Config(
             self._watched(starlette_application(self.state)),
             http="h11",
@@ -183,6 +200,20 @@ class Cloud:
         runner.accept = accepted  # type: ignore[method-assign]
         runner.cancel = cancelled  # type: ignore[method-assign]
 
+    def _play_models(self) -> None:
+        """Nothing was trained: a tuned model answers as its name says, the base model never says what is asked for."""
+
+        def adapter(state: State, model: Json, checkpoint: str | None) -> Path:
+            return Path(model["displayName"])
+
+        async def generate(prompts: list[str], adapter: Path | None, *_: Any) -> list[Json]:
+            good = adapter is not None and adapter.name != f"model-{BAD_SEED}"
+            right = ["odd" if int(prompt.split()[1]) % 2 else "even" for prompt in prompts]
+            return [{"text": answer if good else "a nice number"} for answer in right]
+
+        served_models.checkpoint_folder = adapter
+        self.state.worker.generate = generate  # type: ignore[method-assign]
+
     def _forgotten(self, job: Job) -> bool:
         """Whether it succeeded and its model was deleted: such a run counts as none."""
         return bool(job.model) and self.state.rows.find(job.model.partition("@")[0]) is None
@@ -214,6 +245,11 @@ class Cloud:
         number = self.call(self.state.projects.number, project)
         rows = self.call(self.state.rows.list, "buckets")
         return {row["name"] for row in rows if row["projectNumber"] == number}
+
+    def has_object(self, uri: str) -> bool:
+        """Whether an object is in its bucket."""
+        bucket, _, name = uri.removeprefix("gs://").partition("/")
+        return httpx.get(f"{self.url}/storage/v1/b/{bucket}/o/{quote(name, safe='')}").is_success
 
     def submissions(self, project: str) -> dict[str, int]:
         """Number of jobs that were accepted, by spec hash; from the emulator's record, which forgets nothing."""

@@ -32,7 +32,7 @@ from typing import Any, NoReturn
 
 PASSPHRASE = "soak"
 SPEED = 60.0
-SPARES = 4  # processes kept ready for one run: the program, and three plugins
+SPARES = 5  # processes kept ready for one run: the program, and four plugins
 UNHANDLED = 70  # exit status (EX_SOFTWARE) of an engine that raised what it must not raise
 
 Json = dict[str, Any]
@@ -306,18 +306,22 @@ def processes_of(folder: Path) -> list[tuple[str, int]]:
 
 def hit(folder: Path, target: str, number: int) -> int | None:
     """Send a signal to the newest process of a role; its id, None where there is none that lives."""
-    for role, pid in reversed(processes_of(folder)):
-        if role == target:
-            try:
-                os.kill(pid, number)
-            except ProcessLookupError:
-                return None
+    return next(iter(hit_each(folder, target, number, most=1)), None)
+
+
+def hit_each(folder: Path, target: str, number: int, most: int = SPARES) -> list[int]:
+    """Send a signal to the newest processes of a role in the running run; the ids of those that live."""
+    roles = list(reversed(processes_of(folder)))
+    started = [role for role, _ in roles]
+    running = roles[: started.index("engine") + 1 if "engine" in started else None]
+    struck = []
+    for pid in [pid for role, pid in running if role == target][:most]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+            struck.append(pid)
             with (folder / "struck.jsonl").open("a") as log:
-                log.write(json.dumps({"role": role, "pid": pid, "signal": number}) + "\n")
-            return pid
-        if role == "engine":  # of an earlier run
-            return None
-    return None
+                log.write(json.dumps({"role": target, "pid": pid, "signal": number}) + "\n")
+    return struck
 
 
 def gone_within(pid: int, seconds: float) -> bool:

@@ -6,7 +6,19 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from model_based.cloud import Job
-from model_based.scenario import BUCKET, DEPLOYMENT, GRANT, JOBS, TOKENS, VERSION, Declared, Program, Run
+from model_based.scenario import (
+    BAD_SEED,
+    BUCKET,
+    DEPLOYMENT,
+    EVALUATION,
+    GRANT,
+    JOBS,
+    TOKENS,
+    VERSION,
+    Declared,
+    Program,
+    Run,
+)
 from tunestack.engine.errors import EngineError
 from tunestack.engine.state import Resource, verify
 from tunestack.provider.deployment import OWNER_LABEL
@@ -107,7 +119,8 @@ def check_exit(world: World, run: Run, status: int, disturbed: bool) -> None:
         world.broken(f"green, and these have not succeeded: {undone}")
     if status == 0:
         check_told(world, touched(run))
-    if not disturbed and status != 0 and not undone and not stays_red(world, touched(run)):
+    reasons = undone or stays_red(world, touched(run)) or gate_fails(world, touched(run))
+    if not disturbed and status != 0 and not reasons:
         world.broken(f"`up` ended {status}, and all that is declared succeeded")
     struck = {-strike.signal for strike in run.strikes if strike.target == "engine"}
     if status not in {0, 1} | ({8} if disturbed else set()) | struck:
@@ -120,6 +133,18 @@ def stays_red(world: World, items: Program) -> bool:
     unasked = {item.name for item in items if item.is_job and item.retry_failed is not True}
     held = [item for item in world.held(*JOBS) if not item.get("delete") and name_of(item) in unasked]
     return any((item.get("outputs") or {}).get("name") in red for item in held)
+
+
+def gate_fails(world: World, items: Program) -> bool:
+    """Whether an evaluation's model answers worse than its gate asks for."""
+    told = {name_of(item): item for item in world.held(*JOBS) if not item.get("delete")}
+    judged = [item for item in items if item.kind == EVALUATION and item.of in told]
+    return any(not passes(item, told[item.of or ""]["outputs"]) for item in judged)
+
+
+def passes(item: Declared, job: Json) -> bool:
+    """Whether an evaluation passes its gate, of the model of the job in state."""
+    return item.seed == 0 or job["identity"]["seed"] != str(BAD_SEED)
 
 
 def check_told(world: World, items: Program) -> None:
@@ -157,6 +182,16 @@ def amiss(world: World, item: Declared, outputs: Json, told: dict[str, Json]) ->
         ]
         model = told[item.of or ""]["outputs"]["model"].partition("@")[0]
         return "" if deployed == [(local(world, model), 100)] else f"{deployed}, not {model}, serves there"
+    if item.kind == EVALUATION:
+        job = told[item.of or ""]["outputs"]
+        accuracy = 0 if job["identity"]["seed"] == str(BAD_SEED) else 1
+        if outputs["endpoint"] != job["endpoint"]:
+            return f"{outputs['endpoint']} was judged, not {job['endpoint']}"
+        if not passes(item, job) or outputs["verdict"] != "PASS":
+            return f"its gate does not pass ({outputs['verdict']})"
+        if outputs["scores"]["held-out"]["tuned"]["accuracy"] != accuracy:
+            return f"its scores are {outputs['scores']}"
+        return "" if world.cloud.has_object(outputs["reportUri"]) else f"there is no {outputs['reportUri']}"
     if item.kind == GRANT:
         return "" if outputs["granted"] >= item.seed + 1 else f"{outputs['granted']} is granted"
     return ""

@@ -8,7 +8,7 @@ from typing import Any
 from tunestack.spec.spec_hash import spec_hash
 
 PIPELINE, TUNING, CUSTOM = JOBS = ("pipelineJobs", "tuningJobs", "customJobs")
-BUCKET, VERSION, DEPLOYMENT, GRANT = "bucket", "version", "deployment", "grant"
+BUCKET, VERSION, DEPLOYMENT, GRANT, EVALUATION = "bucket", "version", "deployment", "grant", "evaluation"
 TUNED = (PIPELINE, TUNING)
 """Kinds of jobs that leave a model."""
 
@@ -19,18 +19,22 @@ TOKENS = {
     VERSION: "tunestack:vertex:ModelVersion",
     DEPLOYMENT: "tunestack:vertex:Deployment",
     GRANT: "tunestack:quota:Grant",
+    EVALUATION: "tunestack:vertex:Evaluation",
     BUCKET: "gcp:storage/bucket:Bucket",
 }
 QUOTA = "CustomModelTrainingT4GPUsPerProjectPerRegion"
+BAD_SEED = 2
+"""A pipeline job of this seed tunes a model that answers wrong; all others answer right."""
 
 
 @dataclass(frozen=True)
 class Declared:
     """A resource of the program.
 
-    ``seed`` and ``force_new`` are a job's identity, ``seed`` a grant's amount, ``label`` a version's alias. ``after``:
-    what it depends on; ``of``: the job whose model it is about. ``deadline``: seconds of the provider's own clock that
-    a create or an update may take.
+    ``seed`` and ``force_new`` are a job's identity, ``seed`` a grant's amount, ``label`` a version's alias; an
+    evaluation's gate passes whatever is answered where ``seed`` is 0. ``after``: what it depends on; ``of``: the job
+    whose model it is about. ``deadline``: seconds of the provider's own clock that a create or an update may take.
+    ``second``: of the program's second provider resource, a process of its own.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Declared:
     on_cancel: str = "detach"
     deletion_policy: str = "ABANDON"
     deadline: float | None = None
+    second: bool = False
 
     @property
     def is_job(self) -> bool:
@@ -82,6 +87,8 @@ class Declared:
             "after": list(self.after),
             "of": self.of,
             "amount": self.seed + 1,
+            "seed": self.seed,
+            "second": self.second,
             "wait": self.wait,
             "on_cancel": self.on_cancel,
             "deletion_policy": self.deletion_policy,
@@ -131,8 +138,8 @@ class Strike:
 class Run:
     """One operation on the program as it is then, and what happens to it meanwhile.
 
-    ``targets``: names that it is limited to. ``late``: the provider is killed with the first create of a pipeline job
-    on its way, which then arrives with the ``late``-th request of the next run.
+    ``targets``: names that it is limited to. ``late``: the providers are killed with the first create of a job on its
+    way, which then arrives with the ``late``-th request of the next run.
     """
 
     program: Program

@@ -13,6 +13,7 @@ from model_based.scenario import (
     BUCKET,
     CUSTOM,
     DEPLOYMENT,
+    EVALUATION,
     GRANT,
     PIPELINE,
     TUNED,
@@ -27,7 +28,10 @@ from model_based.scenario import (
     Strike,
 )
 
-KINDS = (PIPELINE, PIPELINE, PIPELINE, TUNING, TUNING, CUSTOM, CUSTOM, BUCKET, VERSION, DEPLOYMENT, GRANT)
+KINDS = (
+    *(PIPELINE, PIPELINE, PIPELINE, TUNING, TUNING, CUSTOM, CUSTOM),
+    *(BUCKET, VERSION, DEPLOYMENT, GRANT, EVALUATION, EVALUATION),
+)
 _VERTEX = "aiplatform.projects.locations"
 _METHODS = {
     **{
@@ -49,6 +53,10 @@ _METHODS = {
             "endpoints.delete",
             "operations.get",
         )
+    ),
+    EVALUATION: (
+        *(f"{_VERTEX}.endpoints.predict", f"{_VERTEX}.publishers.models.predict", f"{_VERTEX}.endpoints.get"),
+        *("storage.objects.get", "storage.objects.insert"),
     ),
     GRANT: tuple(
         f"cloudquotas.projects.locations.quotaPreferences.{verb}"
@@ -72,12 +80,14 @@ _ENDS = (
 def declared(draw: st.DrawFn, program: Program, name: str, kinds: Sequence[str]) -> Declared:
     """One resource more. What is about a model needs a job that is waited for."""
     kind = draw(st.sampled_from(kinds))
-    tuned = [item.name for item in program if item.kind in TUNED and item.wait]
-    if kind in (VERSION, DEPLOYMENT) and not tuned:
+    kinds_of_jobs = {VERSION: TUNED, DEPLOYMENT: TUNED, EVALUATION: (PIPELINE,)}.get(kind)
+    tuned = [item.name for item in program if item.kind in (kinds_of_jobs or ()) and item.wait]
+    if kinds_of_jobs and not tuned:
         kind = PIPELINE
-    of = draw(st.sampled_from(tuned)) if kind in (VERSION, DEPLOYMENT) else None
+    of = draw(st.sampled_from(tuned)) if tuned else None
     after = tuple(other.name for other in program if other.name != of and draw(st.integers(0, 3)) == 0)
-    item = Declared(name, kind, draw(st.integers(0, 2)), after=after, of=of)
+    second = kind != BUCKET and draw(st.integers(0, 3)) == 0
+    item = Declared(name, kind, draw(st.integers(0, 2)), after=after, of=of, second=second)
     if not item.is_job or draw(st.integers(0, 2)):
         return item
     return replace(
@@ -99,7 +109,7 @@ def programs(draw: st.DrawFn, kinds: Sequence[str]) -> Program:
 _RETRIES = (True, True, ("stockout",), ("internal", "preemption"))
 _EDITS = (
     *("nothing", "seed", "remove", "rename", "add", "label", "force_new", "retry_failed"),
-    *("seed", "remove", "retry_failed", "add", "wait", "on_cancel", "deletion_policy", "deadline"),
+    *("seed", "remove", "retry_failed", "add", "wait", "on_cancel", "deletion_policy", "deadline", "second"),
 )
 
 
@@ -128,6 +138,7 @@ def edited(draw: st.DrawFn, program: Program, kinds: Sequence[str]) -> Program:
     change: dict[str, Any] = {
         "seed": {"seed": (item.seed + 1) % 3},
         "label": {"label": "b" if item.label == "a" else "a"},
+        "second": {"second": item.kind != BUCKET and not item.second},
     }.get(edit, {})
     if item.is_job:
         change |= {
@@ -197,8 +208,10 @@ def scenarios(draw: st.DrawFn, kinds: Sequence[str] = KINDS) -> Scenario:
         if number and not awaited:
             for _ in range(draw(st.integers(0, 2))):
                 program = edited(draw, program, kinds)
-        if draw(st.integers(0, 9)) == 0 and any(item.kind == PIPELINE for item in program):
-            runs.append(Run(program, late=draw(st.integers(1, 6))))
+        jobs = {item.kind for item in program if item.is_job}
+        if jobs and draw(st.integers(0, 9)) == 0:
+            # Of a job that the server names it is known for how long a create may take to arrive.
+            runs.append(Run(program, late=draw(st.integers(1, 6 if jobs == {PIPELINE} else 2))))
             continue
         hurt = tuple(faults(draw, kinds) for _ in range(draw(st.sampled_from((0, 0, 1, 2)))))
         struck = strikes(draw) if draw(st.integers(0, 2)) else ()

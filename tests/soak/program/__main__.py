@@ -5,19 +5,34 @@ from pathlib import Path
 
 import pulumi
 
-from tunestack.provider import CustomJob, Deployment, Grant, ModelVersion, PipelineJob, Provider, TuningJob
+from tunestack.provider import (
+    CustomJob,
+    Deployment,
+    Evaluation,
+    Grant,
+    ModelVersion,
+    PipelineJob,
+    Provider,
+    TuningJob,
+)
 
 document = json.loads((Path.cwd().parent / "program.json").read_text())
 project, location = document["project"], "us-central1"
 base = pulumi.Config().require("endpoint")
-vertex = Provider(
-    "vertex",
-    project=project,
-    endpoint=base,
-    access_token=pulumi.Output.secret("local"),
-)
 made = {}
 google = None
+providers = {}
+
+
+def provider(name: str) -> Provider:
+    """Each is a process of its own."""
+    if name not in providers:
+        token = pulumi.Output.secret("local")
+        providers[name] = Provider(name, project=project, endpoint=base, access_token=token)
+    return providers[name]
+
+
+provider("vertex")
 for entry in document["resources"]:
     name = entry["name"]
     after = [made[other] for other in entry["after"]]
@@ -36,7 +51,7 @@ for entry in document["resources"]:
         )
         continue
     options = pulumi.ResourceOptions(
-        provider=vertex,
+        provider=provider("other" if entry["second"] else "vertex"),
         depends_on=after,
         custom_timeouts=pulumi.CustomTimeouts(create=f"{deadline}s", update=f"{deadline}s")
         if (deadline := entry["deadline"])
@@ -54,6 +69,21 @@ for entry in document["resources"]:
         model = made[entry["of"]].model.apply(lambda model: f"{model.partition('@')[0]}@1")
         made[name] = Deployment(
             name, location=location, model=model, dedicated_resources=machines, opts=options
+        )
+        continue
+    if entry["kind"] == "evaluation":
+        made[name] = Evaluation(
+            name,
+            location=location,
+            endpoint=made[entry["of"]].endpoint,
+            base_model="publishers/google/models/text-bison@001",
+            task="classification",
+            labels=["odd", "even"],
+            held_out=[document["held_out"]],
+            gate=[{"set": "held-out", "metric": "accuracy", "atLeast": 0.9 if entry["seed"] else 0.0}],
+            max_output_tokens=8 if entry["label"] == "a" else 16,
+            report_directory=f"gs://data/reports/{project}",
+            opts=options,
         )
         continue
     if entry["kind"] == "grant":
@@ -88,7 +118,7 @@ for entry in document["resources"]:
             parameter_values={
                 "project": project,
                 "location": location,
-                "model_display_name": "a model",
+                "model_display_name": f"model-{entry['seed']}",
                 "dataset_uri": "gs://data/rows.jsonl",
                 "train_steps": 40,
             },
