@@ -11,6 +11,7 @@ from functools import partial
 
 from tunestack.emulator.gcp_provider.configuration import ENDPOINTS
 from tunestack.emulator.gcp_provider.functions import FUNCTIONS
+from tunestack.emulator.gcp_provider.lifecycle import Lifecycle
 from tunestack.emulator.gcp_provider.resources import TYPES
 from tunestack.emulator.gcp_provider.schema import ResourceType
 
@@ -44,7 +45,8 @@ def row(resource: ResourceType) -> str:
     replaces = ", ".join(
         f"`{item.name}`" for item in resource.properties if item.replaces and not item.output
     )
-    none = "–" if resource.delete is None and resource.lifecycle is None else ""
+    removes = getattr(resource.lifecycle or Lifecycle, "remove", None)
+    none = "–" if resource.delete is None and removes is Lifecycle.remove else ""
     refused = ", ".join(f"`{name}`" for name in resource.refused)
     return f"| `{resource.name}` | `{identity}` | {replaces} | {none}{refused} |"
 

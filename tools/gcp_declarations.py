@@ -37,6 +37,7 @@ CLASSES = {
     "projects": "IAMAuditConfig IAMBinding IAMCustomRole IAMMember IAMPolicy Service ServiceIdentity",
     "pubsub": "Subscription SubscriptionIAMBinding SubscriptionIAMMember SubscriptionIAMPolicy Topic "
     "TopicIAMBinding TopicIAMMember TopicIAMPolicy",
+    "secretmanager": "Secret SecretIamBinding SecretIamMember SecretIamPolicy SecretVersion",
     "serviceaccount": "Account IAMBinding IAMMember IAMPolicy Key",
     "serviceusage": "ConsumerQuotaOverride",
     "storage": "Bucket BucketIAMBinding BucketIAMMember BucketIAMPolicy BucketObject Notification",
@@ -51,6 +52,7 @@ FUNCTIONS = {
     "kms": "get_kms_crypto_key get_kms_key_ring",
     "organizations": "get_client_config get_iam_policy get_project",
     "pubsub": "get_subscription get_topic",
+    "secretmanager": "get_secret get_secret_version get_secret_version_access",
     "serviceaccount": "get_account",
     "storage": "get_bucket get_bucket_object get_bucket_object_content get_project_service_account",
 }

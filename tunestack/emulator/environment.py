@@ -30,6 +30,7 @@ _CUSTOM_ENDPOINTS = {
     "MONITORING": "",
     "PUBSUB": "v1/",
     "RESOURCE_MANAGER": "v1/",
+    "SECRET_MANAGER": "v1/",
     "SERVICE_USAGE": "v1beta1/",
     "STORAGE": "storage/v1/",
     "VERTEX_AI": "v1beta1/",

@@ -174,6 +174,16 @@ def test_a_secret_that_google_forbids_is_refused_with_every_problem(secrets):
         secrets.create_secret(parent=PROJECT, secret_id="a.b", secret={"replication": AUTOMATIC})
 
 
+def test_a_secret_expires_at_a_time_or_after_one(secrets, secret):
+    in_a_year = datetime.now(UTC) + timedelta(days=365)
+    assert change(secrets, secret, "expire_time", expire_time=in_a_year).expire_time == in_a_year
+    sooner = change(secrets, secret, "ttl", ttl=timedelta(days=1))
+    assert sooner.expire_time < in_a_year - timedelta(days=300)
+    assert not change(secrets, sooner, "expire_time").expire_time
+    with pytest.raises(exceptions.BadRequest, match="must be positive"):
+        make(secrets, ttl=timedelta(0))
+
+
 def test_a_replication_stays_as_it_was_made(secrets):
     replicas = [{"location": "us-east1"}, {"location": "us-west1"}]
     made = make(secrets, replication={"user_managed": {"replicas": replicas}})

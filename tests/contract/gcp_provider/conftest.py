@@ -67,7 +67,7 @@ class Engine:
         assert answer.acceptSecrets
         assert answer.supportsPreview
 
-    async def check(self, type_: str, name: str, inputs: dict[str, Any], secret: Any = ()) -> Any:
+    async def check(self, type_: str, name: str, inputs: dict[str, Any], secretly: Any = ()) -> Any:
         urn = f"urn:pulumi:test::tests::{type_}::{name}"
         old = self.state.get(name)
         response = await self.stub.Check(
@@ -76,7 +76,7 @@ class Engine:
                 name=name,
                 type=type_,
                 olds=old.inputs if old else values.write({}),
-                news=values.write(inputs, secret),
+                news=values.write(inputs, secretly),
                 randomSeed=hashlib.sha256(self.seed + urn.encode()).digest(),
             )
         )
@@ -120,9 +120,9 @@ class Engine:
             )
         return values.read(response.properties).values
 
-    async def up(self, type_: str, name: str, /, *, secret: Any = (), **inputs: Any) -> str:
+    async def up(self, type_: str, name: str, /, *, secretly: Any = (), **inputs: Any) -> str:
         """Check, then Create, Update, replace or nothing; what it was: create, update, replace or same."""
-        checked = await self.check(type_, name, inputs, secret)
+        checked = await self.check(type_, name, inputs, secretly)
         old = self.state.get(name)
         if old is not None:
             difference = await self.diff(name, checked)
@@ -250,6 +250,7 @@ def settings(emulator: str, project: str) -> dict[str, Any]:
         "bigQueryCustomEndpoint": f"{emulator}/bigquery/v2/",
         "billingBudgetsCustomEndpoint": f"{emulator}/v1/",
         "kmsCustomEndpoint": f"{emulator}/v1/",
+        "secretManagerCustomEndpoint": f"{emulator}/v1/",
         "loggingCustomEndpoint": f"{emulator}/v2/",
         "monitoringCustomEndpoint": f"{emulator}/",
         "pubsubCustomEndpoint": f"{emulator}/v1/",

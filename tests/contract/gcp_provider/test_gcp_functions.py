@@ -49,6 +49,25 @@ async def test_keys_accounts_topics_and_repositories_are_read_by_what_names_them
     assert found["member"] == engine.state["runner"]["member"]
 
 
+async def test_a_secret_is_read_by_version_and_as_the_latest(engine, project):
+    made = {"secretId": "token", "replication": {"auto": {}}}
+    await engine.up("gcp:secretmanager/secret:Secret", "token", **made)
+    secret = engine.state["token"].id
+    for data in ("hf_one", "hf_two"):
+        await engine.up("gcp:secretmanager/secretVersion:SecretVersion", data, secret=secret, secretData=data)
+    version, access = (
+        f"gcp:secretmanager/{name}:{name}" for name in ("getSecretVersion", "getSecretVersionAccess")
+    )
+    found = await engine.invoke(access, secret="token")
+    assert (found["secretData"], found["version"]) == ("hf_two", "2")
+    found = await engine.invoke(access, secret=secret, version="1", isSecretDataBase64=True)
+    assert base64.b64decode(found["secretData"]) == b"hf_one"
+    found = await engine.invoke(version, secret="token", version="1", fetchSecretData=False)
+    assert (found["enabled"], found.get("secretData")) == (True, None)
+    found = await engine.invoke("gcp:secretmanager/getSecret:getSecret", secretId="token")
+    assert (found["id"], found["replications"][0]["autos"]) == (secret, [{"customerManagedEncryptions": []}])
+
+
 async def test_a_policy_is_written_down_for_the_types_that_set_one(engine, project):
     bindings = [{"role": "roles/viewer", "members": ["user:b@x.org", "user:a@x.org"]}]
     found = await engine.invoke("gcp:organizations/getIAMPolicy:getIAMPolicy", bindings=bindings)

@@ -259,14 +259,14 @@ async def test_an_object_overwritten_behind_its_back_is_found_and_put_right(engi
 
 async def test_content_changes_in_place_and_is_never_shown(engine, bucket):
     assert (
-        await engine.up(OBJECT, "text", secret=["content"], bucket=bucket, name="x", content="one")
+        await engine.up(OBJECT, "text", secretly=["content"], bucket=bucket, name="x", content="one")
         == "create"
     )
     first = engine.state["text"]["generation"]
     assert "content" in engine.state["text"].secrets
     assert "content" in values.read(engine.state["text"].inputs).secrets
     assert (
-        await engine.up(OBJECT, "text", secret=["content"], bucket=bucket, name="x", content="two")
+        await engine.up(OBJECT, "text", secretly=["content"], bucket=bucket, name="x", content="two")
         == "update"
     )
     assert engine.state["text"]["generation"] != first

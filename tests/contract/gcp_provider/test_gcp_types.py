@@ -67,6 +67,10 @@ NEEDS: dict[str, tuple[str, Inputs]] = {
         {"tensorboard": "{board.short}", "location": "europe-west4", "tensorboardExperimentId": "tuning"},
     ),
     "dataset": ("gcp:bigquery/dataset:Dataset", {"datasetId": "billing", "location": "EU"}),
+    "secret": (
+        "gcp:secretmanager/secret:Secret",
+        {"secretId": "token", "replication": {"auto": {}}},
+    ),
     "board": ("gcp:vertex/aiTensorboard:AiTensorboard", {"displayName": "curves", "region": "europe-west4"}),
 }
 
@@ -193,6 +197,42 @@ CASES = [
         "roles/aiplatform.user",
         ("POST", "/v1beta1/{endpoint.id}:getIamPolicy"),
         ("POST", "/v1beta1/{endpoint.id}:setIamPolicy"),
+    ),
+    *policies(
+        "gcp:secretmanager/secretIam",
+        {"secretId": "token"},
+        "secret",
+        "roles/secretmanager.secretAccessor",
+        ("GET", "/v1/{secret.id}:getIamPolicy"),
+        ("POST", "/v1/{secret.id}:setIamPolicy"),
+    ),
+    Case(
+        "gcp:secretmanager/secret:Secret",
+        {
+            "secretId": "token",
+            "replication": {"userManaged": {"replicas": [{"location": "europe-west4"}]}},
+            "labels": {"team": "ml"},
+            "annotations": {"of": "the hub"},
+        },
+        update={"versionDestroyTtl": "172800s", "annotations": {"of": "the webhook"}},
+        updated={"versionDestroyTtl": "add", "annotations.of": "update"},
+        replace={"replication": {"auto": {}}},
+        replaced=("replication.userManaged",),
+        drift=("PATCH", "/v1/{id}?updateMask=labels", {"labels": {"team": "someone"}}),
+        found={"labels.team": "update"},
+        by="{project}/token",
+        at="/v1/{id}",
+    ),
+    Case(
+        "gcp:secretmanager/secretVersion:SecretVersion",
+        {"secret": "{secret.id}", "secretData": "hf_one", "enabled": False},
+        update={"enabled": True},
+        updated={"enabled": "update"},
+        replace={"secretData": "hf_two"},
+        replaced=("secretData",),
+        drift=("POST", "/v1/{id}:disable", {}),
+        found={"enabled": "update"},
+        needs=("secret",),
     ),
     Case(
         "gcp:kms/keyRing:KeyRing",

@@ -303,6 +303,12 @@ DRIFT: dict[str, tuple[str, str, Any, list[str]]] = {
         {"state": "DISABLED"},
         ["state"],
     ),
+    "held": (
+        "POST",
+        "/v1/projects/{project}/secrets/hub-token/versions/1:disable",
+        {},
+        ["enabled"],
+    ),
     "kept": (
         "PATCH",
         f"/v2/{PLACE}/buckets/audit?updateMask=retentionDays",
@@ -322,10 +328,11 @@ DRIFT: dict[str, tuple[str, str, Any, list[str]]] = {
 def test_drift_of_a_whole_environment_is_shown_by_property(engine_of, tmp_path, emulator, project):
     stack = engine_of(tmp_path, {"endpoint": emulator, "project": project}, ENVIRONMENT)
     made = stack.up()
-    assert made == {"create": 45}
-    assert stack.up() == {"same": 45}
+    assert made == {"create": 48}
+    assert stack.up() == {"same": 48}
     stack.expect_no_drift()
     resources = stack.resources()
+    assert "hf_not_to_be_seen" not in json.dumps(resources)
     known = {"project": project, "bucket": resources["data"]["name"]}
     with httpx.Client(base_url=emulator, trust_env=False) as google:
         for verb, path, body, _ in DRIFT.values():

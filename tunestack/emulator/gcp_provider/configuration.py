@@ -30,6 +30,7 @@ ENDPOINTS: dict[str, tuple[tuple[str, str], ...]] = {
     "monitoring": (("monitoringCustomEndpoint", ""),),
     "pubsub": (("pubsubCustomEndpoint", ""),),
     "resourceManager": (("resourceManagerCustomEndpoint", ""),),
+    "secretManager": (("secretManagerCustomEndpoint", ""),),
     "serviceUsage": (("serviceUsageCustomEndpoint", "../v1/"),),
     "serviceUsageBeta": (("serviceUsageCustomEndpoint", ""),),
     "storage": (("storageCustomEndpoint", ""),),

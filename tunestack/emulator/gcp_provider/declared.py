@@ -123,7 +123,7 @@ def _kind(shape: Any) -> Kind:
 
 def _usual(item: Property, labelled: bool, secret: bool) -> Property:
     """What nearly every type has in common."""
-    if item.name == "deletionPolicy":
+    if item == Property(name="deletionPolicy"):
         return DELETION_POLICY
     if item == Property(name="project"):
         return PROJECT

@@ -112,6 +112,32 @@ async def _get_quota_infos(rest: Rest, arguments: Arguments) -> dict[str, Value]
         token = "?pageToken=" + page["nextPageToken"]
 
 
+async def _get_secret_version(rest: Rest, arguments: Arguments) -> dict[str, Value]:
+    """A version by its number, alias or as the latest, with what it holds unless the program asks not to."""
+    project = arguments.get("project") or rest.configuration.project
+    secret, version = str(arguments["secret"]), arguments.get("version") or "latest"
+    parent = secret if "/" in secret else f"projects/{project}/secrets/{secret}"
+    call = Call("GET", "{+parent}/versions/{version}")
+    body = await rest.call("secretManager", call, {"parent": parent, "version": version})
+    found: dict[str, Value] = {
+        **{key: value for key, value in body.items() if key in ("name", "createTime", "destroyTime")},
+        "id": body["name"],
+        "project": project,
+        "secret": parent.rpartition("/")[2],
+        "version": body["name"].rpartition("/")[2],
+        "enabled": body["state"] == "ENABLED",
+        "isSecretDataBase64": bool(arguments.get("isSecretDataBase64")),
+        "fetchSecretData": arguments.get("fetchSecretData") is not False,
+    }
+    if found["fetchSecretData"]:
+        held = await rest.call("secretManager", Call("GET", "{+name}:access"), body)
+        data = held["payload"]["data"]
+        found["secretData"] = (
+            data if found["isSecretDataBase64"] else base64.b64decode(data).decode(errors="replace")
+        )
+    return found
+
+
 def _of(type_: str) -> Function:
     """A function that reads what a resource type describes, by the inputs that name it."""
     resource = TYPES[type_]
@@ -139,6 +165,9 @@ _FUNCTIONS: dict[str, Function] = {
     "gcp:organizations/getProject:getProject": _get_project,
     "gcp:pubsub/getSubscription:getSubscription": _of("gcp:pubsub/subscription:Subscription"),
     "gcp:pubsub/getTopic:getTopic": _of("gcp:pubsub/topic:Topic"),
+    "gcp:secretmanager/getSecret:getSecret": _of("gcp:secretmanager/secret:Secret"),
+    "gcp:secretmanager/getSecretVersion:getSecretVersion": _get_secret_version,
+    "gcp:secretmanager/getSecretVersionAccess:getSecretVersionAccess": _get_secret_version,
     "gcp:serviceaccount/getAccount:getAccount": _of("gcp:serviceaccount/account:Account"),
     "gcp:storage/getBucket:getBucket": _of("gcp:storage/bucket:Bucket"),
     "gcp:storage/getBucketObject:getBucketObject": _of("gcp:storage/bucketObject:BucketObject"),

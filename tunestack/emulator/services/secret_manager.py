@@ -38,7 +38,7 @@ def create(call: Call) -> Json:
     key = f"{call.parent()}/{SECRETS}/{chosen_id(call, 'secretId', _ID)}"
     if find_secret(state, key) is not None:
         raise already_exists(f"Secret [{key}] already exists.")
-    call.body = _completed(state, key, call.body, call.body, {})
+    call.body = _completed(state, key, call.body, {})
     secret = create_row(call, SECRETS, key, name=key, etag=new_etag(state))
     _told(state, secret, {}, "SECRET_CREATE")
     return secret
@@ -64,7 +64,9 @@ def patch(call: Call) -> Json:
     check_etag(before, call.body.get("etag"))
     change = {field: value for field, value in call.body.items() if field != "etag"}
     after = patched_row(call, body=change, immutable=("secretType",))
-    after = {**_completed(state, key, after, change, before), "etag": new_etag(state)}
+    if "ttl" in after:  # one of the two, and this one was asked for: it is not kept
+        after.pop("expireTime", None)
+    after = {**_completed(state, key, after, before), "etag": new_etag(state)}
     state.rows.put(key, after)
     _told(state, after, before, "SECRET_UPDATE")
     return after
@@ -97,9 +99,9 @@ def test_permissions(call: Call) -> Json:
     return held_permissions(call) if find_secret(call.state, call.parent("resource")) else {}
 
 
-def _completed(state: State, key: str, secret: Json, sent: Json, before: Json) -> Json:
+def _completed(state: State, key: str, secret: Json, before: Json) -> Json:
     """The secret as it is to be kept: without what is input only. Raises 400 with all that Google's prose forbids."""
-    problems = problems_of(state, key, secret, sent, before)
+    problems = problems_of(state, key, secret, before)
     if problems:
         raise invalid("\n".join(text for _, text in problems), problems)
     check_encryption(state, key, secret)

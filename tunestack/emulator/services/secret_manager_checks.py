@@ -33,13 +33,13 @@ _TOPIC = re.compile(r"projects/[^/]+/topics/[^/]+")
 _KEY = re.compile(r"projects/[^/]+/locations/(?P<location>[^/]+)/keyRings/[^/]+/cryptoKeys/[^/]+")
 
 
-def problems_of(state: State, key: str, secret: Json, sent: Json, before: Json) -> list[Problem]:
-    """Everything that is wrong with a secret: ``sent`` now, ``before`` as it was (empty when it is made)."""
+def problems_of(state: State, key: str, secret: Json, before: Json) -> list[Problem]:
+    """Everything that is wrong with a secret; ``before``: as it was (empty when it is made)."""
     return [
         *_replication(key, secret, before),
         *_texts(secret),
         *_topics(secret),
-        *_times(state, secret, sent, before),
+        *_times(state, secret, before),
     ]
 
 
@@ -111,9 +111,9 @@ def _topics(secret: Json) -> Iterator[Problem]:
             yield "secret.topics", f"'{topic.get('name', '')}' is not of the form projects/*/topics/*."
 
 
-def _times(state: State, secret: Json, sent: Json, before: Json) -> Iterator[Problem]:
+def _times(state: State, secret: Json, before: Json) -> Iterator[Problem]:
     now = state.clock()
-    if "ttl" in sent and "expireTime" in sent:
+    if "ttl" in secret and "expireTime" in secret:
         yield "secret.expiration", "An expiration is either expire_time or ttl."
     if "ttl" in secret and seconds(secret["ttl"]) <= 0:
         yield "secret.ttl", "The ttl must be positive."

@@ -24,6 +24,7 @@ google = gcp.Provider(
     monitoring_custom_endpoint=f"{base}/",
     pubsub_custom_endpoint=f"{base}/v1/",
     resource_manager_custom_endpoint=f"{base}/v1/",
+    secret_manager_custom_endpoint=f"{base}/v1/",
     service_usage_custom_endpoint=f"{base}/v1beta1/",
     storage_custom_endpoint=f"{base}/storage/v1/",
     vertex_ai_custom_endpoint=f"{base}/v1beta1/",
@@ -80,6 +81,16 @@ gcp.kms.CryptoKeyIAMMember(
 )
 gcp.kms.KeyRingIAMBinding(
     "keepers", key_ring_id=ring.id, role="roles/cloudkms.admin", members=[ada], opts=inside
+)
+
+token = gcp.secretmanager.Secret("token", secret_id="hub-token", replication={"auto": {}}, opts=inside)
+gcp.secretmanager.SecretVersion("held", secret=token.id, secret_data="hf_not_to_be_seen", opts=inside)
+gcp.secretmanager.SecretIamMember(
+    "opens",
+    secret_id=token.secret_id,
+    role="roles/secretmanager.secretAccessor",
+    member=runner.member,
+    opts=inside,
 )
 
 topic = gcp.pubsub.Topic("events", name="events", message_retention_duration="86400s", opts=inside)
