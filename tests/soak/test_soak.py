@@ -37,6 +37,9 @@ from model_based.scenario import (
 from model_based.strategies import scenarios
 from model_based.world import Broken, ForkServer, World, brief
 
+# Its faults are drawn at random: one whose method a run does not call fires never, and proves nothing wrong.
+pytestmark = pytest.mark.faults_may_miss
+
 SEED = int(os.environ.get("SOAK_SEED") or 0)
 # Of five runs each: with nothing else running half a minute on two cores.
 SCENARIOS = int(os.environ.get("SOAK_RUNS") or 14)

@@ -37,6 +37,39 @@ class DropAnswer(Exception):
     """Close the connection without an answer."""
 
 
+Fault = Callable[[str, str, bool], Any]
+
+
+class Faults(list[Fault]):
+    """Faults that a test scripts. One has fired when it gave a status, raised, or took itself out of the list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unfired: list[Fault] = []
+
+    def append(self, fault: Fault) -> None:
+        super().append(fault)
+        self.unfired.append(fault)
+
+    def remove(self, fault: Fault) -> None:
+        super().remove(fault)
+        self._fires(fault)
+
+    def ask(self, fault: Fault, method: str, path: str, carried_out: bool) -> Any:
+        try:
+            instead = fault(method, path, carried_out)
+        except BaseException:
+            self._fires(fault)
+            raise
+        if instead is not None:
+            self._fires(fault)
+        return instead
+
+    def _fires(self, fault: Fault) -> None:
+        if fault in self.unfired:
+            self.unfired.remove(fault)
+
+
 @dataclass
 class ScriptedVertex:
     """Jobs that go through ``states``, one a look; ``fault(method, path)`` may raise or give a status instead."""
@@ -51,7 +84,7 @@ class ScriptedVertex:
     objects: dict[str, bytes] = field(default_factory=dict)
     replies: Callable[[str, str], str] = lambda name, text: text
     requests: list[tuple[str, str]] = field(default_factory=list)
-    faults: list[Callable[[str, str, bool], Any]] = field(default_factory=list)
+    faults: Faults = field(default_factory=Faults)
     looked: Callable[[int], None] = lambda count: None
     looks: int = 0
     endpoint: str = ""
@@ -232,13 +265,13 @@ class ScriptedVertex:
 
     def _faulty(self, method: str, path: str, query: dict[str, list[str]], body: bytes) -> tuple[int, Any]:
         for fault in list(self.faults):
-            instead = fault(method, path, False)
+            instead = self.faults.ask(fault, method, path, False)
             if instead is not None:
                 self.requests.append((method, path))
                 return int(instead), _error(int(instead), "SCRIPTED", "a scripted fault")
         answer = self.answer(method, path, query, body)
         for fault in list(self.faults):
-            fault(method, path, True)
+            self.faults.ask(fault, method, path, True)
         return answer
 
 
@@ -431,6 +464,8 @@ async def vertex() -> AsyncIterator[ScriptedVertex]:
     scripted.endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     yield scripted
     server.close()
+    never = [f"{fault.__qualname__} ({fault.__code__.co_firstlineno})" for fault in scripted.faults.unfired]
+    assert not never, f"faults that were scripted and never fired: {', '.join(never)}"
 
 
 @pytest.fixture

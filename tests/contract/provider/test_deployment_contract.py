@@ -252,7 +252,8 @@ async def test_what_was_begun_and_then_changed_again_is_taken_off_too(
     interrupt = []
 
     def stop(method: str, path: str, answered: bool) -> None:
-        if "/operations/" in path and answered and not interrupt:
+        if "/operations/" in path and answered:
+            vertex.faults.remove(stop)
             interrupt.append(asyncio.ensure_future(engine.cancel()))
 
     cloud.pending = 9
@@ -334,11 +335,10 @@ async def test_a_split_that_someone_else_changes_meanwhile_is_not_overwritten(
 ) -> None:
     others = [{"id": "5", "model": f"{MODEL}@9"}, {"id": "6", "model": f"{MODEL}@8"}]
     cloud.add(SHARED, deployedModels=others, trafficSplit={"5": 100})
-    meddled = []
 
     def meddle(method: str, path: str, answered: bool) -> None:
-        if method == "PATCH" and not answered and not meddled:
-            meddled.append(path)
+        if method == "PATCH" and not answered:
+            vertex.faults.remove(meddle)
             cloud.endpoints[SHARED] |= {"trafficSplit": {"6": 100}, "etag": "other"}
 
     vertex.faults.append(meddle)
