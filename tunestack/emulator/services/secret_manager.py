@@ -114,6 +114,7 @@ def _completed(state: State, key: str, secret: Json, before: Json) -> Json:
 
 def _told(state: State, after: Json, before: Json, event: str) -> None:
     """New topics are tried first, as Google does."""
+    state.database.after_commit(state.background.wake)  # its times may be others now
     added = [name for name in topics_of(after) if name not in topics_of(before)]
     tell(state, after, "TOPIC_CONFIGURED", after, added)
     tell(state, after, event, after)

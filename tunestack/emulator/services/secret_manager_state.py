@@ -1,16 +1,19 @@
 """What the Secret Manager files share: rows of secrets, versions and payloads, what time does to them, who is told.
 
-A version's payload lies in a row of its own that only ``access`` shows. Time acts when a row is looked at: a secret
-that has expired is removed, a rotation that is due is told, a destruction that is due removes the payload.
+A version's payload lies in a row of its own that only ``access`` shows. Time acts in the background, and at the latest
+when a row is looked at: a secret that has expired is removed, a rotation that is due is told, a destruction that is due
+removes the payload.
 """
 
 from __future__ import annotations
 
 import base64
+from datetime import datetime
 from typing import Any
 
 import orjson
 
+from tunestack.emulator.background import in_background
 from tunestack.emulator.errors import failed_precondition, not_found
 from tunestack.emulator.services.pubsub_state import publish_to
 from tunestack.emulator.services.times import later, moment, seconds
@@ -106,9 +109,27 @@ def destroy_version(state: State, secret: Json, row: Json, time: str) -> Json:
     )
 
 
+@in_background
+async def let_time_act(state: State) -> datetime | None:
+    """Expire, rotate and destroy what is due by now; when the next of it will be."""
+    times: list[str | None] = []
+    with state.database.transaction():
+        for row in state.rows.list(SECRETS):
+            secret = find_secret(state, row["name"])
+            if secret is not None:
+                rotation = secret.get("rotation", {})
+                times += [secret.get("expireTime"), rotation.get("nextRotationTime")]
+        for row in state.rows.list(VERSIONS):
+            if "scheduledDestroyTime" in row:
+                secret = state.rows.get(row["name"].partition("/versions/")[0])
+                times.append(settled_version(state, secret, row).get("scheduledDestroyTime"))
+    return min((moment(time) for time in times if time), default=None)
+
+
 def keep_version(state: State, secret: Json, row: Json, event: str) -> Json:
     """Keep a changed version under a new etag, and tell of it."""
     kept = state.rows.put(row["name"], {**row, "etag": new_etag(state)})
+    state.database.after_commit(state.background.wake)
     tell(state, secret, event, kept, versionId=kept["name"])
     return kept
 
