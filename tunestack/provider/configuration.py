@@ -29,6 +29,14 @@ class Configuration(Inputs):
     storage_endpoint: ServiceUrl | None = None
     access_token: str | None = None
 
+    def project_of(self, id_: str) -> str:
+        """The project that a person means by the id of an import: ``projects/P/…``.
+
+        Google's names carry the project's number: that is ours, if any is. An id of a project is the one it says.
+        """
+        project = id_.split("/")[1]
+        return self.project if project.isdigit() and self.project is not None else project
+
     @property
     def local(self) -> bool:
         """Whether Vertex AI is played by something on this machine."""

@@ -284,9 +284,9 @@ class DeploymentResource(Resource):
         return Found(id_, {**outputs, **given, **found}, given)
 
     def _imported(self, id_: str, endpoint: Endpoint, there: Deployed) -> Found:
-        """Google's names carry the project's number, so the configured project wins."""
+        """What the program would say."""
         model = there.model
-        project = self.session.configuration.project or model.project
+        project = self.session.configuration.project_of(id_)
         location = model.location
         name = id_.partition("/deployedModels/")[0]
         share = endpoint.traffic.get(there.id, 0)

@@ -123,11 +123,11 @@ class JobDeclaration(Resource, Generic[InputsT, JobT]):
         }
         return {**inputs, **{key: value for key, value in said.items() if value is not None}}
 
-    def imported(self, job: JobT) -> Properties:
-        """Google's names carry the project's number, so the configured project wins."""
+    def imported(self, id_: str, job: JobT) -> Properties:
+        """The inputs that would declare a job; ``id_`` as it was asked for."""
         labels = {key: value for key, value in job.labels.items() if key not in OWN_LABELS}
         inputs = {
-            "project": self.session.configuration.project or project_of(job.name),
+            "project": self.session.configuration.project_of(id_),
             "location": location_of(job.name),
             "labels": labels or None,
             **self.imported_inputs(job),

@@ -220,7 +220,7 @@ class JobResource(JobDeclaration[InputsT, JobT]):
             reason = f"no answer came to the submission of {name} and it is not seen yet; `tunestack up` makes sure"
             raise InitFailed(id_, outputs, [reason], inputs)
         id_ = job.name if unconfirmed else id_
-        given = inputs or self.imported(job)
+        given = inputs or self.imported(name, job)
         adopted = plain(outputs.get("adopted")) is not False if outputs else True
         state = self.outputs_of(job, given, adopted=adopted)
         if job.rule.outcome is Outcome.LIVE:

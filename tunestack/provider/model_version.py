@@ -250,7 +250,7 @@ class ModelVersionResource(Resource):
         except NotFound:
             return None
         if not inputs:
-            return self._imported(version, default)
+            return self._imported(id_, version, default)
         there = {**inputs}
         if not has_unknown(inputs):
             aliases = plain(inputs.get("aliases")) or []
@@ -273,9 +273,9 @@ class ModelVersionResource(Resource):
         }
         return Found(id_, {**outputs, **there, **found}, there)
 
-    def _imported(self, version: ModelVersion, default: ModelVersion | None) -> Found:
-        """What the program would say; Google's names carry the project's number, so the configured project wins."""
-        project = self.session.configuration.project or version.name.project
+    def _imported(self, id_: str, version: ModelVersion, default: ModelVersion | None) -> Found:
+        """What the program would say."""
+        project = self.session.configuration.project_of(id_)
         name = ModelName(project, version.name.location, version.name.id, version.name.version)
         original = version.original
         source = str(original) if original is not None else str(name)

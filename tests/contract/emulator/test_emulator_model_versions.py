@@ -163,8 +163,10 @@ def test_a_copy_in_another_region_stands_by_itself(emulator, models, model, endp
     assert answer["predictions"][0]["content"] == "two"
     request = {"parent": away, "source_model": made.model, "parent_model": made.model}
     assert models.copy_model(request=request).result().model_version_id == "2"
-    with pytest.raises(exceptions.BadRequest, match="not in the same project"):
-        models.copy_model(request={"parent": PARENT.replace("p1", "p2"), "source_model": made.model}).result()
+    elsewhere = {"parent": PARENT.replace("p1", "p2"), "source_model": made.model}
+    other = models.get_model(name=models.copy_model(request=elsewhere).result().model)
+    assert other.name.split("/")[1] != made.model.split("/")[1]
+    assert other.original_model_info.model == f"{made.model}@1"
     with pytest.raises(exceptions.Conflict):
         models.copy_model(request={**request, "parent_model": "", "model_id": identifier}).result()
 

@@ -113,10 +113,10 @@ class Run:
     seed: str
     hash: str = ""
 
-    async def engine(self) -> Any:
+    async def engine(self, project: str = "p1") -> Any:
         engine = await self.new_engine()
         await engine.configure(
-            project="p1", endpoint=str(self.http.base_url).rstrip("/"), accessToken="local"
+            project=project, endpoint=str(self.http.base_url).rstrip("/"), accessToken="local"
         )
         return engine
 
@@ -171,6 +171,9 @@ async def test_success_is_green_adopted_refreshed_imported_and_taken_away(run: R
         **{key: value for key, value in inputs.items() if key != "identity"},
         "deletionPolicy": "ABANDON",
     }
+    elsewhere = await run.engine("another-project")
+    by_id = "/".join(["projects", "p1", *id_.split("/")[2:]])  # Google's own name has the project's number
+    assert (await elsewhere.read(run.token, by_id, {}, {}))[2]["project"] == "p1"
     third = await run.engine()
     await third.delete(run.token, id_, adopted, inputs)
     for gone in [outputs.get("model"), outputs.get("endpoint"), None if run.kind == "tuningJobs" else id_]:

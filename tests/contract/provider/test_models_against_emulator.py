@@ -136,6 +136,29 @@ async def test_a_version_is_copied_to_another_region_once_and_its_next_one_besid
     assert emulator.get(f"/v1/{outputs['model']}").status_code == 404
 
 
+async def test_a_version_is_copied_to_another_project_once_found_imported_and_taken_away(
+    start: Any, emulator: httpx.Client, model: str
+) -> None:
+    engine = await start()
+    place = {"project": "p2", "location": "us-central1", "deletionPolicy": "DELETE", "aliases": ["prod"]}
+    inputs = await checked(engine, VERSION, sourceModel=f"{model}@2", **place)
+    id_, outputs = await engine.create(VERSION, inputs)
+    assert id_ == f"projects/p2/locations/us-central1/models/{outputs['model'].rsplit('/', 1)[1]}@1"
+    assert (outputs["copied"], outputs["adopted"]) == (True, False)
+    assert aliases(emulator, id_) == {"default", "prod"}
+    assert aliases(emulator, f"{model}@2") == set()  # the source keeps to itself
+    again, adopted = await (await start()).create(VERSION, inputs)
+    assert (again, adopted["adopted"]) == (id_, True)
+    read_id, read, kept = await engine.read(VERSION, id_, outputs, inputs)
+    assert (read_id, kept) == (id_, inputs)
+    assert await engine.diff(VERSION, id_, read, inputs, inputs) == ({}, False)
+    _, _, imported = await (await start()).read(VERSION, id_, {}, {})
+    assert imported["project"] == "p2"
+    await (await start()).delete(VERSION, id_, outputs, inputs)
+    assert emulator.get(f"/v1/{id_.partition('@')[0]}").status_code == 404
+    emulator.get(f"/v1/{model}@2").raise_for_status()
+
+
 @pytest.mark.parametrize("next_version", [False, True])
 async def test_a_lost_answer_to_a_copy_is_one_copy_on_the_emulator_too(
     start: Any, emulator: httpx.Client, model: str, next_version: bool
