@@ -81,8 +81,8 @@ SERVED: dict[str, tuple[str, ...]] = {
     "aiplatform.v1": _VERTEX,
     "aiplatform.v1beta1": _VERTEX,
     "storage.v1": (
-        *("bucketAccessControls", "buckets", "defaultObjectAccessControls", "notifications"),
-        *("objectAccessControls", "objects", "projects"),
+        *("bucketAccessControls", "buckets", "defaultObjectAccessControls", "folders", "managedFolders"),
+        *("notifications", "objectAccessControls", "objects", "projects"),
     ),
     "bigquery.v2": ("datasets", "jobs", "projects", "tabledata", "tables"),
     "iam.v1": ("projects.roles", "projects.serviceAccounts"),
@@ -111,6 +111,7 @@ SERVED: dict[str, tuple[str, ...]] = {
             f"projects.{collection}"
             for collection in (
                 "alertPolicies",
+                "alerts",
                 "metricDescriptors",
                 "monitoredResourceDescriptors",
                 "notificationChannels",

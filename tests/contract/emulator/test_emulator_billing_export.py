@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import uuid
 
 import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
+from google.cloud.billing import budgets_v1
+from google.type import money_pb2
 
 # ruff: noqa: S608 - statements are put together from names that the tests chose
 
@@ -80,3 +84,39 @@ def test_usage_waits_for_its_dataset_over_a_kill(start, project):
     emulator.start_again()
     client = client_of(emulator, project)
     assert len(list(client.list_rows(client.get_table(table.reference)))) == 1
+
+
+def test_a_budget_tells_its_topic_when_what_jobs_cost_passes_a_threshold(emulator, project):
+    account = f"billingAccounts/{uuid.uuid4().hex[:6].upper()}-000000-000000"
+    emulator.call("PUT", f"/v1/projects/{project}/billingInfo", {"billingAccountName": account})
+    topic = f"projects/{project}/topics/budget"
+    subscription = topic.replace("topics", "subscriptions")
+    emulator.call("PUT", f"/v1/{topic}", {})
+    emulator.call("PUT", f"/v1/{subscription}", {"topic": topic})
+    budgets = emulator.google(budgets_v1.BudgetServiceClient)
+    # A second of this machine costs 0.0012 dollars.
+    amount = budgets_v1.BudgetAmount(specified_amount=money_pb2.Money(nanos=2_000_000))
+    made = budgets_v1.Budget(
+        display_name="tuning",
+        amount=amount,
+        budget_filter=budgets_v1.Filter(projects=[f"projects/{project}"], labels={"team": ["ml"]}),
+        threshold_rules=[{"threshold_percent": 0.5}, {"threshold_percent": 1.0}],
+        notifications_rule=budgets_v1.NotificationsRule(pubsub_topic=topic, schema_version="1.0"),
+    )
+    budgets.create_budget(parent=account, budget=made)
+
+    def told():
+        path = f"/v1/{subscription}:pull"
+        (received,) = emulator.call("POST", path, {"maxMessages": 1})["receivedMessages"]
+        emulator.call("POST", f"/v1/{subscription}:acknowledge", {"ackIds": [received["ackId"]]})
+        return json.loads(base64.b64decode(received["message"]["data"]))
+
+    assert told()["costAmount"] == 0.0
+    run_job(emulator, project, team="other")
+    for least in (0.5, 1.0):
+        run_job(emulator, project, team="ml")
+        message = told()
+        reached = message["costAmount"] / message["budgetAmount"]
+        assert reached >= least
+        assert message["alertThresholdExceeded"] == (1.0 if reached >= 1 else 0.5)
+    assert message["costIntervalStart"].endswith("-01T00:00:00.000000Z")

@@ -301,7 +301,7 @@ KEPT_WHOLE = (
     ),
     (
         *("monitoring.v3", "AlertPolicy", "v3/projects/p9/alertPolicies", None),
-        ("creationRecord", "mutationRecord", "notificationChannels"),
+        ("creationRecord", "mutationRecord", "notificationChannels", "validity"),
         {"displayName": "x", "combiner": "OR", "conditions": [{"conditionThreshold": THRESHOLD}]},
     ),
     (

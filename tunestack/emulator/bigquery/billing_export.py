@@ -31,6 +31,8 @@ Json = dict[str, Any]
 
 DATASET = "billing_export"
 _USAGE = "billingUsage"
+COSTS = "billingCosts"
+"""What each job that ran cost, by the number of its project."""
 _NO_ACCOUNT = "000000-000000-000000"
 # Dollars an hour of one of each, by the name that machine specs give them: of the order of a price list, so that
 # shares and trends look as they would; not a price list.
@@ -112,7 +114,13 @@ def note_usage(state: State, job: Json) -> None:
     body: Json = {
         key: job[key] for key in ("name", "startTime", "endTime", "labels", "jobSpec") if key in job
     }
-    state.rows.create(_USAGE, job["name"].split("/")[1], f"usage/{job['name']}", body)
+    number = job["name"].split("/")[1]
+    state.rows.create(_USAGE, number, f"usage/{job['name']}", body)
+    row = usage_row(body, {"id": state.projects.id(number)}, "", state.now())
+    # What budgets count, whether or not anything is exported.
+    cost = {key: row[key] for key in ("cost", "usage_end_time", "labels", "location", "service")}
+    state.rows.create(COSTS, number, f"cost/{job['name']}", cost)
+    state.database.after_commit(state.background.wake)
 
 
 def usage_row(job: Json, project: Json, account: str, export_time: str) -> Json:
@@ -181,7 +189,7 @@ def _rate(collection: str, region: str, job: Json) -> tuple[str, float]:
 
 def table_of(state: State, project: str) -> Reference:
     """``gcp_billing_export_v1_…`` of the account that pays for a project."""
-    account = _account(state, project).replace("-", "_")
+    account = account_of(state, project).replace("-", "_")
     return Reference(project, DATASET, f"gcp_billing_export_v1_{account}")
 
 
@@ -215,7 +223,7 @@ async def settle(state: State) -> None:
         if reference is None:
             continue
         table = find_table(state, reference) or {}
-        account, now, partition = _account(state, project), state.now(), partition_of(state, table)
+        account, now, partition = account_of(state, project), state.now(), partition_of(state, table)
         rows = [
             {**row_in(SCHEMA, usage_row(job, {"id": project}, account, now)), "_PARTITIONTIME": partition}
             for job in jobs
@@ -232,7 +240,8 @@ async def settle(state: State) -> None:
                     state.rows.delete(name)
 
 
-def _account(state: State, project: str) -> str:
+def account_of(state: State, project: str) -> str:
+    """The billing account that pays for a project (by id)."""
     for row in state.rows.list("billingInfos"):
         if row.get("projectId") == project and row.get("billingAccountName"):
             return str(row["billingAccountName"].rpartition("/")[2])

@@ -28,6 +28,7 @@ SERVICES = (
     "iam_roles",
     "iam_service_account_keys",
     "monitoring",
+    "monitoring_alerts",
     "monitoring_metrics",
     "pubsub_delivery",
     "pubsub_snapshots",

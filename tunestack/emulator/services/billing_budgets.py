@@ -1,21 +1,17 @@
 """Cloud Billing budgets (billingbudgets.v1). Any billing account is there, as any project is.
 
-Nothing costs anything here: a budget's topic is told of a cost of 0 when the budget is made and when it is changed
-(Google tells it several times a day), and no threshold is ever passed.
+What is spent against them is the simulated cost of the jobs that ran here: `billing_notices`.
 """
 
 from __future__ import annotations
 
-import base64
 import re
 import uuid
 from typing import Any
 
-import orjson
-
 from tunestack.emulator.call import Call, implements
 from tunestack.emulator.errors import invalid
-from tunestack.emulator.services.pubsub_state import publish_to
+from tunestack.emulator.services.billing_notices import BUDGETS, CURRENCY, tell, told_key
 from tunestack.emulator.services.resources import (
     create_row,
     delete_row,
@@ -24,13 +20,9 @@ from tunestack.emulator.services.resources import (
     named_row,
     patched_row,
 )
-from tunestack.emulator.services.times import written
 from tunestack.emulator.state import State
 
 Json = dict[str, Any]
-
-BUDGETS = "budgets"
-CURRENCY = "USD"  # of every billing account here
 
 _BUDGETS = "billingbudgets.billingAccounts.budgets"
 _CHANNELS_AT_MOST = 5
@@ -39,7 +31,9 @@ _CHANNELS_AT_MOST = 5
 @implements(f"{_BUDGETS}.create")
 def create(call: Call) -> Json:
     call.body = _completed(call.body, call.state)
-    return _told(call, create_row(call, BUDGETS, f"{call.path['parent']}/{BUDGETS}/{uuid.uuid4()}"))
+    row = create_row(call, BUDGETS, f"{call.path['parent']}/{BUDGETS}/{uuid.uuid4()}")
+    tell(call.state, row)
+    return row
 
 
 @implements(f"{_BUDGETS}.get")
@@ -54,39 +48,15 @@ def list_budgets(call: Call) -> Json:
 
 @implements(f"{_BUDGETS}.patch")
 def patch(call: Call) -> Json:
-    return _told(call, keep_row(call, _completed(patched_row(call, whole=True), call.state)))
+    row = keep_row(call, _completed(patched_row(call, whole=True), call.state))
+    tell(call.state, row)
+    return row
 
 
 @implements(f"{_BUDGETS}.delete")
 def delete(call: Call) -> Json:
+    call.state.rows.delete(told_key(call.path["name"]))
     return delete_row(call)
-
-
-def _told(call: Call, budget: Json) -> Json:
-    """Tell the budget's topic what was spent
-    (cloud.google.com/billing/docs/how-to/budgets-programmatic-notifications#notification-format).
-    """
-    topic = budget.get("notificationsRule", {}).get("pubsubTopic")
-    if not topic:
-        return budget
-    state = call.state
-    _, account, _, identifier = budget["name"].split("/")
-    specified = budget["amount"].get("specifiedAmount")
-    month = state.clock().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    message = {
-        "budgetDisplayName": budget.get("displayName", ""),
-        "costAmount": 0.0,
-        "costIntervalStart": written(month),
-        "budgetAmount": int(specified.get("units", 0)) + specified.get("nanos", 0) / 1e9
-        if specified
-        else 0.0,
-        "budgetAmountType": "SPECIFIED_AMOUNT" if specified else "LAST_MONTH_COST",
-        "currencyCode": CURRENCY,
-    }
-    attributes = {"billingAccountId": account, "budgetId": identifier, "schemaVersion": "1.0"}
-    data = base64.b64encode(orjson.dumps(message)).decode()
-    publish_to(state, state.projects.canonical(topic), [{"data": data, "attributes": attributes}])
-    return budget
 
 
 def _completed(budget: Json, state: State) -> Json:

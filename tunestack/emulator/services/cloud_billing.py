@@ -10,7 +10,7 @@ from typing import Any
 
 from tunestack.emulator.call import Call, implements
 from tunestack.emulator.errors import invalid
-from tunestack.emulator.services.billing_budgets import CURRENCY
+from tunestack.emulator.services.billing_notices import CURRENCY
 from tunestack.emulator.services.resources import listed
 
 Json = dict[str, Any]

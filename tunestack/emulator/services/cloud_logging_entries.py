@@ -19,6 +19,7 @@ from tunestack.emulator.services.cloud_logging_filter import parse
 from tunestack.emulator.services.cloud_logging_metrics import count
 from tunestack.emulator.services.cloud_logging_routing import route
 from tunestack.emulator.services.cloud_logging_state import GIVEN_BUCKETS
+from tunestack.emulator.services.monitoring_alerts import match_entry
 from tunestack.emulator.services.paging import page
 from tunestack.emulator.services.times import written
 from tunestack.emulator.state import State
@@ -126,6 +127,7 @@ def write_entries(state: State, entries: list[Json]) -> None:
         project = key.partition("/logs/")[0]
         count(state, project, entry)
         route(state, project, key, entry)
+        match_entry(state, project, entry)
 
 
 def _entries_in(state: State, name: str) -> list[tuple[str, str, bytes]]:

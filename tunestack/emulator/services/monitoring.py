@@ -6,7 +6,11 @@ import uuid
 from typing import Any
 
 from tunestack.emulator.call import Call, implements
-from tunestack.emulator.errors import already_exists, failed_precondition, invalid
+from tunestack.emulator.errors import already_exists, failed_precondition, invalid, rpc_status
+from tunestack.emulator.services.cloud_logging_filter import parse as parse_log_filter
+from tunestack.emulator.services.monitoring_alerts import POLICIES, close_all
+from tunestack.emulator.services.monitoring_conditions import unplayed
+from tunestack.emulator.services.monitoring_series import parse
 from tunestack.emulator.services.resources import (
     create_row,
     delete_row,
@@ -18,7 +22,6 @@ from tunestack.emulator.services.resources import (
 
 Json = dict[str, Any]
 
-POLICIES = "alertPolicies"
 CHANNELS = "notificationChannels"
 UPTIME_CHECKS = "uptimeCheckConfigs"
 DASHBOARDS = "dashboards"
@@ -51,6 +54,7 @@ def create_policy(call: Call) -> Json:
     key = f"{call.parent('name')}/{POLICIES}/{state.new_id()}"
     call.body = _checked_policy(call, state.projects.by_id(key), {"enabled": True, **call.body})
     record = _record(call)
+    state.database.after_commit(state.background.wake)
     return create_row(call, POLICIES, key, creationRecord=record, mutationRecord=record)
 
 
@@ -59,7 +63,14 @@ def patch_policy(call: Call) -> Json:
     row = patched_row(call, whole=True)
     changed = _checked_policy(call, row["name"], {"enabled": True, **row})
     kept = {"creationRecord": named_row(call)["creationRecord"], "mutationRecord": _record(call)}
+    call.state.database.after_commit(call.state.background.wake)
     return keep_row(call, {**changed, **kept})
+
+
+@implements("monitoring.projects.alertPolicies.delete")
+def delete_policy(call: Call) -> Json:
+    close_all(call.state, named_row(call))
+    return delete_row(call)
 
 
 @implements("monitoring.projects.notificationChannels.create")
@@ -129,7 +140,7 @@ def get(call: Call) -> Json:
     return named_row(call)
 
 
-@implements(*(f"monitoring.projects.{kind}.delete" for kind in (POLICIES, UPTIME_CHECKS, DASHBOARDS)))
+@implements(*(f"monitoring.projects.{kind}.delete" for kind in (UPTIME_CHECKS, DASHBOARDS)))
 def delete(call: Call) -> Json:
     return delete_row(call)
 
@@ -177,6 +188,9 @@ def _checked_policy(call: Call, name: str, policy: Json) -> Json:
             problems.append((where, f"Field {where} must have exactly one condition, not {len(kinds)}."))
         if "conditionThreshold" in condition and not condition["conditionThreshold"].get("filter"):
             problems.append((where, f"Field {where}.condition_threshold.filter is required."))
+        for kind in ("conditionThreshold", "conditionAbsent"):
+            parse(condition.get(kind, {}).get("filter", ""))
+        problems += _log_match_problems(policy, condition, where)
         known = condition.get("name", "").startswith(f"{name}/conditions/")
         named.append(
             {**condition, "name": condition["name"] if known else f"{name}/conditions/{state.new_id()}"}
@@ -189,7 +203,27 @@ def _checked_policy(call: Call, name: str, policy: Json) -> Json:
             )
     if problems:
         raise invalid("\n".join(text for _, text in problems), problems)
+    policy = {key: value for key, value in policy.items() if key != "validity"}
+    missing = unplayed(policy)
+    if missing:
+        # Google's own word for a policy that makes no incidents.
+        text = f"{missing} is not evaluated by the tunestack emulator: this policy makes no incidents."
+        policy["validity"] = rpc_status("UNIMPLEMENTED", text)
     return {**policy, "conditions": named}
+
+
+def _log_match_problems(policy: Json, condition: Json, where: str) -> list[tuple[str, str]]:
+    """A policy that looks for log entries has one condition and says how often it may tell."""
+    if "conditionMatchedLog" not in condition:
+        return []
+    parse_log_filter(condition["conditionMatchedLog"].get("filter", ""))
+    problems = []
+    if len(policy["conditions"]) > 1:
+        problems.append((where, "A policy with a log match condition must have exactly one condition."))
+    if "period" not in policy.get("alertStrategy", {}).get("notificationRateLimit", {}):
+        name = "alert_policy.alert_strategy.notification_rate_limit"
+        problems.append((name, f"Field {name} is required for policies with a log match condition."))
+    return problems
 
 
 def _checked_channel(channel: Json) -> Json:

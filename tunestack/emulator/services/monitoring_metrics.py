@@ -8,12 +8,11 @@ from typing import Any
 
 import orjson
 
-from tunestack.emulator import list_filter
 from tunestack.emulator.call import Call, implements
 from tunestack.emulator.errors import ApiError, invalid
-from tunestack.emulator.list_filter import Language, Predicate
-from tunestack.emulator.services.monitoring_aggregation import Aggregation, Series, aggregated
+from tunestack.emulator.services.monitoring_aggregation import Aggregation, aggregated
 from tunestack.emulator.services.monitoring_counting import SERIES, series_key
+from tunestack.emulator.services.monitoring_series import parse, read_series
 from tunestack.emulator.services.paging import page
 from tunestack.emulator.services.resources import delete_row, named_row
 from tunestack.emulator.services.times import moment, written
@@ -105,6 +104,7 @@ async def create_series(call: Call) -> Json:
             problem = _write(state, project, series)
             if problem:
                 failures.append(f'timeSeries[{index}] (metric.type="{_type(series)}"): {problem}')
+        state.database.after_commit(state.background.wake)
     if failures:
         raise invalid(f"One or more TimeSeries could not be written: {'; '.join(failures)}")
     return {}
@@ -123,26 +123,12 @@ def list_series(call: Call) -> Json:
         raise invalid("\n".join(text for _, text in problems), problems)
     if any(name.startswith("secondaryAggregation.") for name in query):
         raise ApiError("UNIMPLEMENTED", "secondaryAggregation is not played by the tunestack emulator")
-    keep = parse(query["filter"])
     end = moment(query["interval.endTime"])
     start = moment(query.get("interval.startTime") or query["interval.endTime"])
     if start > end:
         raise invalid("interval.start_time must not be after interval.end_time.")
     aggregation = Aggregation.of(query)
-    found: list[Series] = []
-    for row in state.rows.list(SERIES, project):
-        if not keep(_seen_by_filter(row, state.projects.id(project.removeprefix("projects/")))):
-            continue
-        points = state.database.execute(
-            "SELECT start_time, end_time, value FROM metric_point"
-            " WHERE series = ? AND end_time >= ? AND end_time <= ? ORDER BY end_time DESC",
-            *(row["_key"], written(start), written(end)),
-        )
-        # The interval is open at its start, unless it is an instant.
-        taken = [(a, b, orjson.loads(v)) for a, b, v in points if start == end or moment(b) > start]
-        if taken:
-            head = {key: value for key, value in row.items() if not key.startswith("_")}
-            found.append(Series(head, taken))
+    found = read_series(state, project, query["filter"], start, end)
     rows = [
         {
             "name": orjson.dumps(series.head).decode(),
@@ -153,11 +139,6 @@ def list_series(call: Call) -> Json:
     chosen, token = page(rows, query.get("pageSize"), query.get("pageToken"))
     answer: Json = {"timeSeries": [row["series"] for row in chosen]} if chosen else {}
     return {**answer, "nextPageToken": token} if token else answer
-
-
-def parse(text: str) -> Predicate:
-    """Filters of metrics and series (cloud.google.com/monitoring/api/v3/filters). Raises 400."""
-    return list_filter.parse(text, language=_LANGUAGE)
 
 
 def _write(state: State, project: str, sent: Json) -> str | None:
@@ -241,34 +222,3 @@ def _type(series: Json) -> str:
 
 def _labels(holder: Json) -> Json:
     return {"labels": holder["labels"]} if holder.get("labels") else {}
-
-
-def _seen_by_filter(row: Json, project: str) -> Json:
-    """A series as its filters name it: ``metric.label.x`` as well as ``metric.labels.x``."""
-    sides = {side: {**row[side], "label": row[side].get("labels", {})} for side in ("metric", "resource")}
-    return {**row, **sides, "project": project}
-
-
-def _text_test(test: Any) -> Any:
-    return lambda value, arguments: value is not None and any(test(str(value), text) for text in arguments)
-
-
-def _exact(path: list[str], have: Any, operator: str, want: str) -> bool:
-    """``*`` is a character like any other here, and ``:`` asks for a part of a text."""
-    if operator in ("=", "!=") and isinstance(have, str):
-        return (have == want) is (operator == "=")
-    if operator == ":" and isinstance(have, str):
-        return want in have
-    return list_filter.compare(path, have, operator, want)
-
-
-_LANGUAGE = Language(
-    compare=_exact,
-    tests={
-        "starts_with": _text_test(str.startswith),
-        "ends_with": _text_test(str.endswith),
-        "has_substring": _text_test(lambda value, text: text in value),
-        "one_of": _text_test(lambda value, text: value == text),
-        "monitoring.regex.full_match": _text_test(lambda value, text: re.fullmatch(text, value) is not None),
-    },
-)
