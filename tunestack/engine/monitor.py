@@ -7,7 +7,6 @@ client hangs up, and a step that has begun must end.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,20 +16,20 @@ import grpc.aio
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, resource_pb2, resource_pb2_grpc
 
 from tunestack.engine.answers import ProviderError
-from tunestack.engine.callbacks import Hook, hook_names
+from tunestack.engine.callbacks import Hook
 from tunestack.engine.channels import SERVER_OPTIONS
 from tunestack.engine.defaults import DefaultProviders
 from tunestack.engine.deployment import Deployment
 from tunestack.engine.errors import EngineError, EngineRefused, ResourceError
-from tunestack.engine.goals import Alias, Goal
+from tunestack.engine.goals import Goal
 from tunestack.engine.operations import Operations
 from tunestack.engine.registration import Registered, Registrations
+from tunestack.engine.requests import RESULTS, goal_of, options_of, refuse_unimplemented, response_of
 from tunestack.engine.store import ORGANIZATION
 from tunestack.engine.urns import is_provider_type, make_urn, package_of
 from tunestack.engine.values import (
     contains_unknowns,
     equal,
-    from_proto,
     from_struct,
     hash_assets,
     lower_outputs,
@@ -160,9 +159,9 @@ class MonitorService(resource_pb2_grpc.ResourceMonitorServicer):
 
     async def _register(self, request: Any) -> Any:
         deployment = self._deployment
-        _refuse_unimplemented(request)
+        refuse_unimplemented(request)
         dependencies = {key: set(item.urns) for key, item in request.propertyDependencies.items()}
-        properties, options = request.object, _options(request)
+        properties, options = request.object, options_of(request)
         chain = deployment.callbacks.transforms_for(list(request.transforms), request.parent)
         if chain:
             properties = to_struct(raise_outputs(from_struct(properties), dependencies))
@@ -171,69 +170,18 @@ class MonitorService(resource_pb2_grpc.ResourceMonitorServicer):
                 callback, request.type, request.name, request.custom, request.parent, properties, options
             )
         try:
-            goal = await self._goal(request, properties, options, dependencies)
+            goal = goal_of(request, properties, options, dependencies, self._directory)
+            if goal.custom and not is_provider_type(goal.type):
+                goal.provider = await self._provider(goal.provider, package_of(goal.type), options.version)
         except ResourceError:  # of its default provider; reported
             urn = make_urn(deployment.stack, deployment.project, request.parent, request.type, request.name)
-            return _response(Registered(urn, result="fail"), request)
+            return response_of(Registered(urn, result="fail"), request)
         goal.inherit(deployment.goals.get(request.parent))
         urn = make_urn(deployment.stack, deployment.project, goal.parent, goal.type, goal.name)
         deployment.callbacks.parents[urn] = goal.parent
         if not request.custom and request.transforms:
             deployment.callbacks.transforms[urn] = list(request.transforms)
-        return _response(await self._registrations.register(goal), request)
-
-    async def _goal(self, request: Any, properties: Any, options: Any, known: dict[str, set[str]]) -> Goal:
-        inputs: dict[str, Any] = {}
-        dependencies, by_property = set(options.depends_on), {}
-        raw = hash_assets(from_struct(properties), self._directory)
-        for key, value in raw.items():
-            gathered: set[str] = set(known.get(key, set()) if known else request.dependencies)
-            inputs[key] = lower_outputs(value, gathered)
-            by_property[key] = sorted(gathered)
-            dependencies |= gathered if known else set()
-        for key in known.keys() - by_property.keys():
-            by_property[key] = sorted(known[key])
-        goal = Goal(
-            type=request.type,
-            name=request.name,
-            custom=request.custom,
-            inputs=inputs,
-            parent=request.parent,
-            protect=options.protect if options.HasField("protect") else None,
-            dependencies=_in_order(dependencies, request.dependencies),
-            property_dependencies=by_property,
-            delete_before_replace=(
-                options.delete_before_replace if options.HasField("delete_before_replace") else None
-            ),
-            ignore_changes=list(options.ignore_changes),
-            additional_secret_outputs=list(options.additional_secret_outputs),
-            aliases=[_alias(alias) for alias in options.aliases],
-            import_id=getattr(options, "import"),
-            custom_timeouts={
-                key: seconds
-                for key in ("create", "update", "delete", "read")
-                if (seconds := parse_duration(getattr(options.custom_timeouts, key)))
-            },
-            replace_on_changes=list(options.replace_on_changes),
-            replacement_trigger=(
-                lower_outputs(from_proto(options.replacement_trigger), set())
-                if options.HasField("replacement_trigger")
-                else None
-            ),
-            retain_on_delete=options.retain_on_delete if options.HasField("retain_on_delete") else None,
-            deleted_with=options.deleted_with,
-            replace_with=list(options.replace_with),
-            hide_diff=list(options.hide_diff),
-            hooks=hook_names(options.hooks),
-        )
-        if is_provider_type(goal.type):
-            if options.version:
-                goal.inputs["version"] = options.version
-            if options.plugin_download_url:
-                goal.inputs["__internal"] = {"pluginDownloadURL": options.plugin_download_url}
-        elif goal.custom:
-            goal.provider = await self._provider(options.provider, package_of(goal.type), options.version)
-        return goal
+        return response_of(await self._registrations.register(goal), request)
 
     async def _provider(self, reference: str, package: str, version: str) -> str:
         if not reference:
@@ -288,7 +236,7 @@ class MonitorService(resource_pb2_grpc.ResourceMonitorServicer):
         return resource_pb2.ReadResourceResponse(
             urn=registered.urn,
             properties=to_struct(registered.outputs, keep_secrets=request.acceptSecrets),
-            result=_RESULTS[registered.result],
+            result=RESULTS[registered.result],
         )
 
     # -- functions --
@@ -366,115 +314,8 @@ async def serve(engine: EngineService, monitor: MonitorService | None) -> tuple[
     return server, f"127.0.0.1:{port}"
 
 
-# -- translation --------------------------------------------------------------------------------------------
-
-_RESULTS = {
-    "success": resource_pb2.Result.SUCCESS,
-    "fail": resource_pb2.Result.FAIL,
-    "skip": resource_pb2.Result.FAIL,  # the protocol has no third word
-}
-_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-
-
-def parse_duration(text: str) -> float:
-    """Seconds in a Go duration such as ``1h30m``.
-
-    Raises:
-        EngineError: it is not one.
-    """
-    if not text:
-        return 0.0
-    parts = re.findall(r"(\d+(?:\.\d+)?)(h|ms|us|µs|ns|m|s)", text)
-    if "".join(number + unit for number, unit in parts) != text:
-        raise EngineError(f"unable to parse customTimeout value {text!r}")
-    seconds = sum((float(number) * _UNITS[unit] for number, unit in parts), 0.0)
-    return int(seconds) if seconds.is_integer() else seconds
-
-
-def _refuse_unimplemented(request: Any) -> None:
-    what = f"{request.type} '{request.name}'"
-    if request.remote:
-        raise EngineRefused(f"components of other languages ({what})")
-    if request.packageRef:
-        raise EngineRefused(f"parameterized packages ({what})")
-    if request.state_migrations:
-        raise EngineRefused(f"state migrations ({what})")
-    if request.envVarMappings:
-        raise EngineRefused(f"envVarMappings ({what})")
-    if request.hooks.on_error:
-        raise EngineRefused(f"error hooks ({what})")
-
-
 async def _refuse(what: str) -> Any:
     raise EngineRefused(what)
-
-
-def _options(request: Any) -> Any:
-    options = resource_pb2.TransformResourceOptions(
-        depends_on=list(request.dependencies),
-        ignore_changes=list(request.ignoreChanges),
-        replace_on_changes=list(request.replaceOnChanges),
-        version=request.version,
-        aliases=[*request.aliases],
-        provider=request.provider,
-        custom_timeouts=request.customTimeouts,
-        plugin_download_url=request.pluginDownloadURL,
-        deleted_with=request.deletedWith,
-        replace_with=list(request.replace_with),
-        additional_secret_outputs=list(request.additionalSecretOutputs),
-        providers=dict(request.providers),
-        hooks=request.hooks,
-        hide_diff=list(request.hideDiffs),
-        **{"import": request.importId},
-    )
-    for urn in request.aliasURNs:
-        options.aliases.add(urn=urn)
-    if request.HasField("protect"):
-        options.protect = request.protect
-    if request.HasField("retainOnDelete"):
-        options.retain_on_delete = request.retainOnDelete
-    if request.HasField("replacement_trigger"):
-        options.replacement_trigger.CopyFrom(request.replacement_trigger)
-    if request.deleteBeforeReplaceDefined or request.deleteBeforeReplace:
-        options.delete_before_replace = request.deleteBeforeReplace
-    return options
-
-
-def _alias(alias: Any) -> Alias:
-    if alias.WhichOneof("alias") == "urn":
-        return Alias(urn=alias.urn)
-    spec = alias.spec
-    return Alias(
-        name=spec.name,
-        type=spec.type,
-        stack=spec.stack,
-        project=spec.project,
-        parent=spec.parentUrn,
-        no_parent=spec.noParent,
-    )
-
-
-def _in_order(urns: set[str], given: Any) -> list[str]:
-    """The URNs in the order the program gave them, then the others."""
-    first = [urn for urn in given if urn in urns]
-    return list(dict.fromkeys([*first, *sorted(urns)]))
-
-
-def _response(registered: Registered, request: Any) -> Any:
-    response = resource_pb2.RegisterResourceResponse(
-        urn=registered.urn,
-        id=registered.id,
-        object=to_struct(
-            registered.outputs, keep_secrets=request.acceptSecrets, keep_references=request.acceptResources
-        ),
-        stables=registered.stables,
-        unknown=registered.unknown,
-    )
-    if request.supportsResultReporting:
-        response.result = _RESULTS[registered.result]
-    elif registered.result != "success":
-        raise ResourceError(f"{registered.urn} failed")
-    return response
 
 
 def _empty() -> Any:

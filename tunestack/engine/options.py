@@ -101,8 +101,9 @@ class OperationResult:
 
     exit_code: int
     change_summary: dict[str, int]
-    steps: list[dict[str, Any]]
-    outputs: dict[str, Any]
+    # `asyncio.run` words what it ran even where nobody reads it, which takes long for a thousand steps.
+    steps: list[dict[str, Any]] = field(repr=False)
+    outputs: dict[str, Any] = field(repr=False)
     outputs_secret_keys: list[str]
     diagnostics: list[dict[str, Any]]
     configuration: dict[str, str]

@@ -134,7 +134,9 @@ class Provider:
             raise EngineError(
                 f"provider {self._connection.plugin.source.name} was used before it was configured"
             )
-        await asyncio.shield(self._configured)
+        if not self._configured.done():
+            await asyncio.shield(self._configured)
+        self._configured.result()
 
     # -- resources --
 

@@ -121,8 +121,9 @@ class Resource:
 
     def to_json(self, secret: Callable[[Secret], Any]) -> dict[str, Any]:
         document: dict[str, Any] = {"urn": self.urn, "custom": self.custom}
+        values = vars(self)
         for attribute, key in _PLAIN:
-            value = getattr(self, attribute)
+            value = values[attribute]
             if value or key == "type":
                 document[key] = to_json(value, secret) if attribute in _VALUES else value
         document.update(self.rest)

@@ -34,6 +34,8 @@ _UNKNOWNS: Final = frozenset(
     }
 )
 
+_PLAIN: Final = frozenset({str, bool, int, float, type(None)})
+
 
 class Unknown:
     """The type of :data:`UNKNOWN`: a value that only exists after something has been created."""
@@ -84,7 +86,8 @@ def signature_of(value: Any) -> str | None:
 
 def from_struct(struct: Any) -> Properties:
     """A ``google.protobuf.Struct`` as engine values. Output values keep their form (see `lower_outputs`)."""
-    return {key: from_proto(value) for key, value in struct.fields.items()}
+    fields = struct.fields  # a map of protobuf's, whose own `items` looks up each key twice
+    return {key: from_proto(fields[key]) for key in fields}
 
 
 def from_proto(value: Any) -> Any:
@@ -93,7 +96,7 @@ def from_proto(value: Any) -> Any:
         text: str = value.string_value
         return UNKNOWN if text in _UNKNOWNS else text
     if kind == "struct_value":
-        return _from_signed({key: from_proto(item) for key, item in value.struct_value.fields.items()})
+        return _from_signed(from_struct(value.struct_value))
     if kind == "list_value":
         return [from_proto(item) for item in value.list_value.values]
     if kind == "bool_value":
@@ -180,15 +183,17 @@ def _fill(target: Any, value: Any, secrets: bool, references: bool, elide: bool)
 
 def to_json(value: Any, secret: Callable[[Secret], Any]) -> Any:
     """A value as plain JSON; `secret` says what stands for a secret, unknowns become Pulumi's sentinel."""
-    if isinstance(value, Secret):
-        return secret(value)
     if isinstance(value, dict):
-        return {key: to_json(value[key], secret) for key in sorted(value)}
+        return {
+            # Most values are plain: asked here, they cost no call. All of the state is written at every step.
+            key: item if type(item := value[key]) in _PLAIN else to_json(item, secret)
+            for key in sorted(value)
+        }
     if isinstance(value, list):
         return [to_json(item, secret) for item in value]
-    if value is UNKNOWN:
-        return UNKNOWN_STRING
-    return value
+    if isinstance(value, Secret):
+        return secret(value)
+    return UNKNOWN_STRING if value is UNKNOWN else value
 
 
 def from_json(value: Any, decrypt: Callable[[str], Any]) -> Any:

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from tunestack.engine.errors import ConfigurationError, EngineRefused
-from tunestack.engine.monitor import parse_duration
 from tunestack.engine.plugin import find_plugin
 from tunestack.engine.project import ConfigValue, load_project, load_stack_configuration, refuse_unless_local
+from tunestack.engine.requests import parse_duration
 from tunestack.engine.secrets import PassphraseSecrets
 
 
