@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunestack.emulator.bigquery.engine import opened, text
 from tunestack.emulator.bigquery.fields import engine_type, kind, quoted, repeated
-from tunestack.emulator.bigquery.model import CHANGED, Translated
+from tunestack.emulator.bigquery.model import CHANGED, INSERTED, Translated
 from tunestack.emulator.bigquery.refusal import refused
 from tunestack.emulator.bigquery.warehouse import PARTITION_TIME, Segment, Warehouse
 from tunestack.emulator.errors import ApiError
@@ -65,18 +65,20 @@ def run_query(
         _create_views(connection, views)
         connection.execute(f"CREATE TEMP TABLE result AS {translated.sql}")
         found = result_fields(connection, translated)
-        if translated.names[-1:] == [CHANGED]:
-            found.pop()
+        marks = [name for name in translated.names[-2:] if name in (CHANGED, INSERTED)]
+        found = found[: len(found) - len(marks)]
         fields = found if into is None else _fitting(found, into)
         columns = ", ".join(
             f"CAST({quoted(column['name'])} AS {engine_type(field)}) AS {quoted(field['name'])}"
             for column, field in zip(found, fields, strict=True)
         )
         segment = warehouse.write_query(connection, fields, f"SELECT {columns} FROM result")  # noqa: S608
-        if len(translated.names) > len(found):
-            counted = connection.execute(f"SELECT count(*) FROM result WHERE {CHANGED}").fetchone()  # noqa: S608
-            return fields, replace(segment, changed=counted[0] if counted else 0)
-        return fields, segment
+        counts = [
+            connection.execute(f"SELECT count(*) FROM result WHERE {mark}").fetchone()  # noqa: S608
+            for mark in marks
+        ]
+        changed, inserted, *_ = [*(count[0] if count else 0 for count in counts), 0, 0]
+        return fields, replace(segment, changed=changed, inserted=inserted)
 
 
 def query_fields(warehouse: Warehouse, views: Mapping[str, str], translated: Translated) -> list[Json]:

@@ -28,7 +28,8 @@ from tunestack.emulator.state import State
 Json = dict[str, Any]
 
 _LEAST_BILLED = 10 << 20  # cloud.google.com/bigquery/pricing#on_demand_pricing
-_MANIPULATING = ("INSERT", "UPDATE", "DELETE")
+_REWRITING = ("UPDATE", "DELETE", "MERGE")
+_MANIPULATING = ("INSERT", *_REWRITING)
 _DESTINATION_KEYS = ("timePartitioning", "rangePartitioning", "clustering")
 
 
@@ -110,7 +111,7 @@ async def run(state: State, row: Json, interrupts: list[Any]) -> Callable[[], Js
     )
 
     def commit() -> Json:
-        if found.kind in ("UPDATE", "DELETE") and found.target:
+        if found.kind in _REWRITING and found.target:
             return _rewritten(state, found.target, before, segment, statistics)
         body: Json = {"tableReference": _reference(_destination(row, found))}
         disposition = configuration.get("writeDisposition", "WRITE_EMPTY")
@@ -182,10 +183,14 @@ def _rewritten(
         raise refused(f"Could not serialize access to table {shown(target)} due to concurrent update")
     state.warehouse.replace(table_name(target), [segment])
     put_table(state, row)
-    deleted = sum(each.rows for each in before) - segment.rows
-    kind = "updatedRowCount" if segment.changed or not deleted else "deletedRowCount"
-    count = str(segment.changed or deleted)
-    statistics["query"] |= {"numDmlAffectedRows": count, "dmlStats": {kind: count}}
+    deleted = sum(each.rows for each in before) - (segment.rows - segment.inserted)
+    counts = {
+        "deletedRowCount": deleted,
+        "insertedRowCount": segment.inserted,
+        "updatedRowCount": segment.changed,
+    }
+    shown_counts = {name: str(count) for name, count in counts.items() if count}
+    statistics["query"] |= {"numDmlAffectedRows": str(sum(counts.values())), "dmlStats": shown_counts}
     return statistics
 
 

@@ -8,7 +8,9 @@ from typing import Any
 Json = dict[str, Any]
 
 CHANGED = "_changed"
-"""The last column of an UPDATE's query: which rows it changes. It is not kept."""
+"""A last column of a query that stands for an UPDATE or MERGE: which rows it changes. It is not kept."""
+INSERTED = "_inserted"
+"""The one after it, of a MERGE: which rows it adds. It is not kept."""
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def prepare(
     prepared = Prepared(kind, Translated("", [], []), target=target, replace=disposition)
     prepared.columns = inserted_columns(tree)
     select = selected(tree)
-    if kind in ("UPDATE", "DELETE") and target is not None:
+    if kind in ("UPDATE", "DELETE", "MERGE") and target is not None:
         names = [column["name"] for column in columns(get_table(state, target))]
         select = rewritten(tree, names)
     if select is not None:

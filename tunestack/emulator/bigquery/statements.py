@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from tunestack.emulator.bigquery.merging import merged, updated_from
 from tunestack.emulator.bigquery.model import CHANGED, Reference
 from tunestack.emulator.bigquery.refusal import refused
+from tunestack.emulator.bigquery.translation import parsed
 from tunestack.emulator.errors import ApiError
 
 
 def kind_of(tree: exp.Expr, project: str, dataset: str | None) -> tuple[str, Reference | None, str]:
     """BigQuery's ``statementType``, the table that the statement changes, and how (a write disposition).
 
-    Played: SELECT, CREATE TABLE … AS SELECT, INSERT, UPDATE, DELETE, TRUNCATE and DROP TABLE. Raises 501 for the rest.
+    Played: SELECT, CREATE TABLE … AS SELECT, INSERT, UPDATE, DELETE, MERGE, TRUNCATE and DROP TABLE. Raises 501 for
+    the rest.
     """
     if isinstance(tree, exp.Query):
         return "SELECT", None, ""
@@ -30,7 +33,7 @@ def kind_of(tree: exp.Expr, project: str, dataset: str | None) -> tuple[str, Ref
             _target(dropped, project, dataset),
             "IF_EXISTS" if tree.args.get("exists") else "",
         )
-    if isinstance(tree, exp.Update | exp.Delete):
+    if isinstance(tree, exp.Update | exp.Delete | exp.Merge):
         return tree.key.upper(), _target(tree.this, project, dataset), ""
     if isinstance(tree, exp.Insert) and isinstance(tree.expression, exp.Query | exp.Values):
         return "INSERT", _target(tree.this, project, dataset), "WRITE_APPEND"
@@ -59,12 +62,17 @@ def selected(tree: exp.Expr) -> exp.Expr | None:
 
 
 def rewritten(tree: exp.Expr, columns: list[str]) -> exp.Expr:
-    """What a table's rows are after an UPDATE or DELETE, as a query; an UPDATE's ends in the column `CHANGED`."""
+    """What a table's rows are after an UPDATE, DELETE or MERGE, as a query.
+
+    An UPDATE's ends in the column `CHANGED`, a MERGE's in `CHANGED` and `INSERTED`.
+    """
+    if isinstance(tree, exp.Merge):
+        return parsed(merged(tree, columns))
     where = tree.args.get("where")
     if where is None:
         raise refused(f"{tree.key.upper()} must have a WHERE clause at [1:1]")
-    if tree.args.get("from_") or tree.args.get("from") or tree.args.get("using"):
-        raise ApiError("UNIMPLEMENTED", "UPDATE … FROM is not implemented by the tunestack emulator")
+    if isinstance(tree, exp.Update) and (tree.args.get("from_") or tree.args.get("from")):
+        return parsed(updated_from(tree, columns))
     # A condition that is NULL does not hold.
     holds = exp.func("COALESCE", exp.paren(where.this.copy()), exp.false())
     kept = [exp.column(name, quoted=True) for name in columns]

@@ -32,12 +32,16 @@ _MERGED_ROWS_AT_MOST = 100_000
 
 @dataclass(frozen=True)
 class Segment:
-    """A file of rows; ``sizes`` are the logical bytes of its columns, ``changed`` the rows that an UPDATE changed."""
+    """A file of rows; ``sizes`` are the logical bytes of its columns.
+
+    ``changed`` and ``inserted`` are the rows that an UPDATE or MERGE changed and added.
+    """
 
     digest: str
     rows: int
     sizes: dict[str, int]
     changed: int = 0
+    inserted: int = 0
 
 
 class Warehouse:
