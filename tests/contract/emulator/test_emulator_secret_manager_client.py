@@ -370,6 +370,32 @@ def test_only_who_may_access_a_version_reads_its_payload(guarded):
         owner.set_iam_policy(request={"resource": made.name, "policy": policy})
 
 
+def test_a_condition_may_let_somebody_read_one_secrets_versions_alone(guarded):
+    local, client = guarded
+    owner, reader = client(), client("narrow@example.com")
+    one, other = make(owner), make(owner)
+    for secret in (one, other):
+        add(owner, secret)
+    condition = (
+        f'resource.name.startsWith("{one.name}/versions/")'
+        ' && resource.type == "secretmanager.googleapis.com/SecretVersion"'
+    )
+    policy = local.call("POST", "/v1/projects/p1:getIamPolicy", {"options": {"requestedPolicyVersion": 3}})
+    policy["bindings"].append(
+        {
+            "role": "roles/secretmanager.secretAccessor",
+            "members": ["user:narrow@example.com"],
+            "condition": {"title": "one", "expression": condition},
+        }
+    )
+    local.call("POST", "/v1/projects/p1:setIamPolicy", {"policy": {**policy, "version": 3}})
+    by_id = one.name.replace(one.name.split("/")[1], "p1", 1)
+    for name in (one.name, by_id):
+        assert reader.access_secret_version(name=f"{name}/versions/latest").payload.data == TOKEN
+    with pytest.raises(exceptions.Forbidden, match=f"denied for resource '{other.name}/versions/1'"):
+        held(reader, other, "1")
+
+
 def test_an_editor_of_the_project_makes_secrets_and_reads_none(guarded):
     local, client = guarded
     body = {

@@ -32,9 +32,14 @@ def denied(service: str, permission: str, resource: Resource, principal: str) ->
         project = resource.name.split("/")[1]
         message = f"Access Denied: Project {project}: User does not have {permission} permission in project {project}."
         return ApiError("PERMISSION_DENIED", message, reason="accessDenied")
+    where = (
+        f"for resource '{resource.name}'"
+        if service == "secretmanager"
+        else f"on resource '//{domain}/{resource.name}'"
+    )
     return ApiError(
         "PERMISSION_DENIED",
-        f"Permission '{permission}' denied on resource '//{domain}/{resource.name}' (or it may not exist).",
+        f"Permission '{permission}' denied {where} (or it may not exist).",
         details=[
             {
                 "@type": "type.googleapis.com/google.rpc.ErrorInfo",

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 _ROOTS = ("projects", "billingAccounts", "folders", "organizations")
+# Services whose names carry the project's number, in conditions too (cloud.google.com/secret-manager/docs/
+# access-control#conditions), and what a type is called where the collection does not say it.
+_BY_NUMBER = ("secretmanager.googleapis.com",)
+_NOUNS = {("secretmanager.googleapis.com", "versions"): "SecretVersion"}
 _FULL_NAME = re.compile(rf"({'|'.join(_ROOTS)})/[^/]+(/.*)?")
 
 
@@ -59,7 +63,8 @@ def named_resource(state: State, name: str, service: str) -> Resource:
         "/".join(parts[:length]).partition("@")[0] for length in range(len(parts) - len(parts) % 2, 0, -2)
     ]
     kind = parts[-2 + len(parts) % 2] if len(parts) > 1 else ""
-    noun = kind[:1].upper() + kind[1:].removesuffix("s")
+    noun = _NOUNS.get((service, kind)) or kind[:1].upper() + kind[1:].removesuffix("s")
+    name = "/".join(parts) if service in _BY_NUMBER else name
     return Resource(tuple(policies), name, f"{service}/{noun}", service)
 
 
