@@ -131,10 +131,9 @@ def _of_split(parser: argparse.ArgumentParser) -> None:
 
 
 def _of_diff(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "old", type=Path, metavar="OLD", help="a dataset folder, compiled folder, file or lock file"
-    )
-    parser.add_argument("new", type=Path, metavar="NEW", help="the same")
+    sides = "a dataset folder, compiled folder, file, lock file or gs://bucket/object#generation"
+    parser.add_argument("old", metavar="OLD", help=sides)
+    parser.add_argument("new", metavar="NEW", help="the same")
 
 
 def _of_collect(parser: argparse.ArgumentParser) -> None:

@@ -19,7 +19,7 @@ def check(arguments: argparse.Namespace) -> int:
     reports = _reports(arguments)
 
     from tunestack.dataset import json_report, terminal_report
-    from tunestack.dataset.report import counted
+    from tunestack.dataset.findings import counted
 
     report = _merged(reports)
     if arguments.html:

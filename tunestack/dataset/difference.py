@@ -78,15 +78,15 @@ class DatasetDifference(msgspec.Struct):
         return not (self.counts.total() or self.lock)
 
 
-def compare(old: Path, new: Path, *, shown: int = 5) -> DatasetDifference:
-    """Compare two dataset folders, compiled folders or finished files; or one of these with a lock file.
+def compare(old: str | Path, new: str | Path, *, shown: int = 5) -> DatasetDifference:
+    """Compare two dataset folders, compiled folders or finished files, here or `gs://`; or one with a lock file.
 
     At most ``shown`` examples of each kind are read again with their texts. Raises TunestackError: DatasetRefused
     where a dataset folder cannot be compiled, exit status 2 where something cannot be read or compared.
     """
     with contextlib.ExitStack() as stack:
         if _is_lock(old) or _is_lock(new):
-            return _of_locks(old, new, stack)
+            return _of_locks(Path(old), Path(new), stack)
         return _of_rows(_side(old, stack), _side(new, stack), shown)
 
 
@@ -285,10 +285,13 @@ def _by_part(side: _Side, rows: _Rows) -> dict[str, int]:
     return {part: sizes[number] for number, part in enumerate(side.files)}
 
 
-def _side(path: Path, stack: contextlib.ExitStack) -> _Side:
+def _side(address: str | Path, stack: contextlib.ExitStack) -> _Side:
     from tunestack.dataset.compile import compile_dataset
     from tunestack.spec.dataset import SPEC_FILE
 
+    if str(address).startswith("gs://"):
+        return _Side(str(address), {str(address): str(address)})
+    path = Path(address)
     if (path / SPEC_FILE).is_file():
         compiled = compile_dataset(path, Path(stack.enter_context(tempfile.TemporaryDirectory())))
         return _Side(str(path), {part: _where(file) for part, file in compiled.files.items()})
@@ -309,8 +312,8 @@ def _where(file: CompiledFile) -> str | Path:
     return file.path if file.path is not None else f"{file.uri}#{file.generation}"
 
 
-def _is_lock(path: Path) -> bool:
-    return path.name == locks.LOCK_FILE
+def _is_lock(address: str | Path) -> bool:
+    return Path(address).name == locks.LOCK_FILE
 
 
 def _of_locks(old: Path, new: Path, stack: contextlib.ExitStack) -> DatasetDifference:

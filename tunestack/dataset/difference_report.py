@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from tunestack.dataset.difference import KINDS, ChangedRow, DatasetDifference, Kind
-from tunestack.dataset.findings import quoted
+from tunestack.dataset.findings import counted, quoted
 from tunestack.dataset.prompts_shown import common_lines, own_part
-from tunestack.dataset.report import counted
 
 # Characters of a prompt or an answer that are shown.
 _SHOWN = 60

@@ -225,7 +225,7 @@ class _Examination:
             rules=self._rules,
             labels=self._spec.labels,
             stratify=stratify,
-            instruction=recipe is not None and recipe.prompt is not None,
+            instruction=self._spec.checks.instruction and recipe is not None and recipe.prompt is not None,
             tokens=self._tokens,
             personal_data=self._personal_data,
         )

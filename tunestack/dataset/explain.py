@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tunestack.dataset.findings import Finding, quoted
+from tunestack.dataset.findings import Finding, counted, quoted
 from tunestack.dataset.formats.format import Violation
 from tunestack.dataset.misfits import as_type, misfits
 from tunestack.dataset.positions import Positions, find_positions
@@ -169,7 +169,9 @@ def _position_defects(text: str, positions: Positions) -> Iterator[Defect]:
             at, "json-syntax", path, f"not JSON: {constant.name}", "write a text", _excerpt(text, at)
         )
     for at, path, key, first in positions.doubled_keys:
-        message = f"the key {quoted(key)} stands twice; the first is {at - first} characters before"
+        message = (
+            f"the key {quoted(key)} stands twice; the first is {counted(at - first, 'character')} before"
+        )
         yield Defect(at, "duplicate-key", path, message, "delete one of the two", _excerpt(text, at))
     for at, path in positions.half_characters:
         message = f"{text[at : at + 6]} is half of a character"

@@ -39,6 +39,11 @@ class Finding(msgspec.Struct, frozen=True, order=True):
         return ":".join([self.file, *(str(number) for number in (self.line, self.column) if number)])
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 row`, `1,200 rows`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def quoted(text: str, longest: int = 40) -> str:
     """Text of unknown content within a message: short, on one line, harmless to a terminal."""
     cut = text if len(text) <= longest else text[: longest - 1] + "…"

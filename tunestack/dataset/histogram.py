@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from tunestack.catalog.limits import Limits
-from tunestack.dataset.report import counted
+from tunestack.dataset.findings import counted
 from tunestack.dataset.statistics import Statistics
 
 WIDTH, HEIGHT, TOP = (
@@ -127,8 +127,8 @@ def _chart(
     if scale(most_rows + 0.5) - scale(median + 0.5) > 4:
         marks.append(_mark(scale(most_rows + 0.5), f"95 % {most_rows:,}", "p95"))
     description = (
-        f"{counted(histogram.total(), 'row')}: the shortest {text} has {min(histogram):,} characters, half have at "
-        f"most {median:,}, 95 % at most {most_rows:,}, the longest has {max(histogram):,}."
+        f"{counted(histogram.total(), 'row')}: the shortest {text} has {counted(min(histogram), 'character')}, "
+        f"half have at most {median:,}, 95 % at most {most_rows:,}, the longest has {max(histogram):,}."
     )
     if limit is not None:
         characters = limit * _CHARACTERS_PER_TOKEN

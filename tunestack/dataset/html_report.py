@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tunestack.dataset.findings import CODES, Finding
+from tunestack.dataset.findings import CODES, Finding, counted
 from tunestack.dataset.histogram import HEIGHT, WIDTH, charts
-from tunestack.dataset.report import FAMILIES, Report, by_code, by_part, counted, label_counts, verdict
+from tunestack.dataset.report import FAMILIES, Report, by_code, by_part, label_counts, verdict
 from tunestack.dataset.row_texts import Place, RowText
 
 if TYPE_CHECKING:

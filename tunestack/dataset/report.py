@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import asdict
 
-from tunestack.dataset.findings import CODES, MOST_SHOWN, Finding
+from tunestack.dataset.findings import CODES, MOST_SHOWN, Finding, counted
 from tunestack.dataset.rules import Ledger
 from tunestack.dataset.sources.source import SourceDigests
 from tunestack.dataset.statistics import Statistics
@@ -204,11 +204,6 @@ def label_counts(statistics: Statistics) -> dict[str, int]:
     return dict(sorted(labels.items(), key=lambda item: (-item[1], item[0])))
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 row`, `1,200 rows`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def _findings(report: Report) -> Iterator[str]:
     groups = by_code(report)
     shown = shares({code: len(found) for code, found in groups.items()})
@@ -247,7 +242,7 @@ def _figures(report: Report) -> Iterator[str]:
     width = max(map(len, ["source", *report.statistics]))
     for part, statistics in by_part(report):
         lengths = ", ".join(
-            f"{name} {statistics.quantile(name, 0.5):,} characters (p95 {statistics.quantile(name, 0.95):,}, "
+            f"{name} {counted(statistics.quantile(name, 0.5), 'character')} (p95 {statistics.quantile(name, 0.95):,}, "
             f"longest {max(histogram, default=0):,})"
             for name, histogram in sorted(statistics.lengths.items(), key=lambda item: item[0] != "prompt")
         )

@@ -51,7 +51,7 @@ def missing_instructions(batch: Batch, path: str) -> None:
             isinstance(value, str) and value.strip() == prompt for value in values.values()
         ):
             message = "the prompt is the bare text, without an instruction"
-            fix = "put the instruction into the template"
+            fix = "put the instruction into the template; if the texts are instructions: `checks: {instruction: false}`"
             batch.tell(at, Violation(path, "instruction-missing", message, fix))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from tunestack.dataset.report import Report, by_part, counted, label_counts
+from tunestack.dataset.findings import counted
+from tunestack.dataset.report import Report, by_part, label_counts
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _WIDTH = 24

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import msgspec
 from xxhash import xxh3_128_intdigest
 
+from tunestack.dataset.findings import counted
 from tunestack.dataset.formats.format import Violation
 
 if TYPE_CHECKING:
@@ -137,10 +138,12 @@ class TokenCheck:
     def _violation(self, path: str, where: str, tokens: int, limit: int) -> Violation:
         taken = f"{self.limits.family} takes at most {limit:,}"
         if self.tokenizer is not None:
-            return Violation(path, "token-limit", f"{tokens:,} tokens {where}; {taken}", "shorten the text")
+            return Violation(
+                path, "token-limit", f"{counted(tokens, 'token')} {where}; {taken}", "shorten the text"
+            )
         message = (
-            f"about {tokens:,} tokens {where}; {taken} (an estimate, characters / {CHARACTERS_PER_TOKEN}: a row "
-            "may be off by 50 %)"
+            f"about {counted(tokens, 'token')} {where}; {taken} (an estimate, characters / {CHARACTERS_PER_TOKEN}: "
+            "a row may be off by 50 %)"
         )
         fix = "shorten the text, or name a tokenizer (`checks.tokenizer`) to count exactly"
         return Violation(path, "token-limit", message, fix)
@@ -280,12 +283,12 @@ class TokenTotal(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         if self.how == "counted":
-            return f"{self.tokens:,} tokens, counted"
+            return f"{counted(self.tokens, 'token')}, counted"
         if self.how == "sampled":
             return f"{self.tokens:,} tokens, from {self.sampled_rows:,} rows; 95 %: {self.low:,} to {self.high:,}"
         return (
-            f"about {self.tokens:,} tokens (an estimate, characters / {CHARACTERS_PER_TOKEN}: no tokenizer is given; "
-            f"no more than {self.high:,})"
+            f"about {counted(self.tokens, 'token')} (an estimate, characters / {CHARACTERS_PER_TOKEN}: no tokenizer "
+            f"is given; no more than {self.high:,})"
         )
 
 

@@ -132,6 +132,7 @@ class Checks(_Strict):
     minimum_label_share: Annotated[float, Field(ge=0, le=0.5)] = Field(
         0.05, description="the rarest label's share of the rows"
     )
+    instruction: bool = Field(True, description="whether a prompt must say more than the row's text")
     personal_data: bool = Field(True, description="whether to look for personal data")
     secrets: bool = Field(True, description="whether to look for secrets")
     allow: Inside | None = Field(

@@ -127,3 +127,13 @@ def test_finished_data_is_compared_where_it_lies(bucket: storage.Bucket, tmp_pat
     assert (found.counts["added"], found.counts.total()) == (1, 1)
     assert [row.prompt for row in found.examples["added"]] == ["Is it wet?"]
     assert compare(old, old).same
+
+
+def test_a_file_here_is_compared_with_an_object(bucket: storage.Bucket, tmp_path: Path) -> None:
+    here = tmp_path / "train.jsonl"
+    here.write_bytes(TRAIN + VALIDATION)
+    there = put(bucket, "train.jsonl", TRAIN)
+    found = compare(f"gs://{bucket.name}/train.jsonl#{there.generation}", here)
+    assert (found.counts["added"], found.counts.total()) == (1, 1)
+    put(bucket, "train.jsonl", TRAIN + VALIDATION)
+    assert compare(f"gs://{bucket.name}/train.jsonl", here).same

@@ -213,3 +213,10 @@ def test_ids_of_an_embedding_set_stand_once_and_somewhere(search: Path) -> None:
         ("train.tsv:14:4", "unknown-id"),
         ("train.tsv:15:1", "unknown-id"),
     ]
+
+
+def test_texts_that_are_instructions_need_no_other_where_the_dataset_says_so(weather: Path) -> None:
+    (weather / "template.j2").write_text("{{ text }}")
+    assert {finding.code for finding in check_dataset(weather).findings} == {"instruction-missing"}
+    (weather / "dataset.yaml").write_text(SPEC + "checks: {instruction: false}\n")
+    assert check_dataset(weather).findings == []
