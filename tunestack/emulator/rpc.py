@@ -23,6 +23,7 @@ from urllib.parse import quote
 import grpc
 import httpx
 import orjson
+from google.iam.v1 import iam_policy_pb2
 from google.protobuf import json_format
 
 from tunestack.emulator.documents import FOLDER
@@ -65,6 +66,12 @@ _IRREGULAR = {
     "EnableSecretVersion": "secretmanager.projects.secrets.versions.enable",
     "DisableSecretVersion": "secretmanager.projects.secrets.versions.disable",
     "DestroySecretVersion": "secretmanager.projects.secrets.versions.destroy",
+}
+# Policies are any resource's, and their messages not the client library's, whose transports do not tell their classes.
+_POLICIES = {
+    "GetIamPolicy": iam_policy_pb2.GetIamPolicyRequest,
+    "SetIamPolicy": iam_policy_pb2.SetIamPolicyRequest,
+    "TestIamPermissions": iam_policy_pb2.TestIamPermissionsRequest,
 }
 _VERBS = {
     "Create": ("create",),
@@ -141,7 +148,9 @@ def table() -> dict[str, Rpc]:
         methods = orjson.loads((FOLDER / f"{document}.json").read_bytes())["methods"]
         by_id = {method["id"]: method for method in methods if "parameters" in method}
         for path, (request, response) in recorder.seen.items():
-            method = _method_of(path.rpartition("/")[2], document.partition(".")[0], by_id)
+            name = path.rpartition("/")[2]
+            request = request or _POLICIES.get(name)
+            method = _method_of(name, document.partition(".")[0], by_id)
             method = by_id[_STREAMS[path]] if path in _STREAMS else method
             if method is not None and request is not None:
                 found[path] = Rpc(request, response, method)
@@ -151,6 +160,11 @@ def table() -> dict[str, Rpc]:
 def _method_of(name: str, service: str, methods: dict[str, Json]) -> Json | None:
     if name in _IRREGULAR:
         return methods.get(_IRREGULAR[name])
+    if (
+        name in _POLICIES
+    ):  # the address is put together from the resource's name, whichever collection it is of
+        verb = f".{name[0].lower()}{name[1:]}"
+        return next((method for found, method in methods.items() if found.endswith(verb)), None)
     split = re.fullmatch(rf"({'|'.join(_VERBS)})(?:Log(?=[A-Z]))?(\w+)", name)
     if split is None:
         return None

@@ -101,6 +101,14 @@ def test_a_secret_is_kept_and_read(channel, project, place):
     mask = field_mask_pb2.FieldMask(paths=["labels"])
     assert secrets.update_secret(secret=made, update_mask=mask).labels == {"team": "tuning"}
     assert list(secrets.list_secret_versions(parent=made.name)) == [version]
+    policy = secrets.get_iam_policy(request={"resource": made.name})
+    policy.bindings.add(role="roles/secretmanager.secretAccessor", members=["user:a@example.com"])
+    kept = secrets.set_iam_policy(request={"resource": made.name, "policy": policy})
+    assert secrets.get_iam_policy(request={"resource": made.name}) == kept
+    with pytest.raises(exceptions.Aborted):
+        secrets.set_iam_policy(request={"resource": made.name, "policy": policy})
+    asked = {"resource": made.name, "permissions": ["secretmanager.versions.access"]}
+    assert list(secrets.test_iam_permissions(request=asked).permissions) == asked["permissions"]
     secrets.disable_secret_version(name=version.name)
     with pytest.raises(exceptions.FailedPrecondition, match="DISABLED"):
         secrets.access_secret_version(name=version.name)
