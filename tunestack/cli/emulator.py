@@ -95,7 +95,7 @@ def running_at(data: Path) -> RunningEmulator:
                 "emulator-not-running",
                 "no emulator runs on this data",
                 str(data),
-                fix="tunestack emulator start",
+                fix=f"tunestack emulator start --data {data}, or the --data that it runs on",
             )
         )
     return running
@@ -162,6 +162,9 @@ def _env(project: Project, data: Path, arguments: argparse.Namespace) -> int:
 
     running = process.status(data)
     options = running.options if running else emulator_options(project, data=data)
+    if running is None:
+        # Into a shell by eval goes what stands on standard output alone.
+        print(f"no emulator runs on {data}: tunestack emulator start", file=sys.stderr)
     if arguments.account:
         data.mkdir(parents=True, exist_ok=True)
         write_credentials(options, arguments.account)

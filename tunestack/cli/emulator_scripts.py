@@ -164,7 +164,9 @@ def _outcomes_of(path: Path) -> list[Json]:
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
-        raise TunestackError(Problem("outcomes-unreadable", str(error), str(path)), exit_status=2) from None
+        words = error.strerror if isinstance(error, OSError) else None
+        problem = Problem("outcomes-unreadable", words or str(error), str(path))
+        raise TunestackError(problem, exit_status=2) from None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise TunestackError(
             Problem("outcomes-unreadable", "it is not a list of outcomes", str(path), fix=_OUTCOME_EXAMPLES),
@@ -215,7 +217,10 @@ def _settings(running: RunningEmulator, arguments: argparse.Namespace) -> int:
         name, equals, value = pair.partition("=")
         if not equals:
             raise _usage(f"{pair}: it is NAME=VALUE")
-        changes[name] = _as_json(value)
+        try:
+            changes[name] = json.loads(value)
+        except ValueError:
+            raise _usage(f"{pair}: a value is true, false or a number") from None
     answer = _ask(running, "POST" if changes else "GET", "settings", changes or None)
     lines = [f"{name}={json.dumps(value)}" for name, value in answer.items()]
     return _show([answer] if arguments.json else lines, arguments, str)

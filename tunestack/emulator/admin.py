@@ -44,7 +44,7 @@ async def answer(state: State, incoming: Incoming) -> Reply:
         return Reply({"faults": state.faults.to_json()})
     if path == "/_local/outcomes":
         if verb == "POST":
-            return Reply(state.runner.outcomes.add(await _json(incoming)).to_json())
+            return Reply(state.runner.script(await _json(incoming)))
         if verb == "DELETE":
             state.runner.outcomes.clear()
         return Reply({"outcomes": state.runner.outcomes.to_json()})
@@ -93,7 +93,8 @@ def change_settings(state: State, body: Json) -> None:
         if key not in have:
             raise invalid(f"unknown setting {key}: there is {', '.join(have)}")
         if type(value) is not type(have[key]):
-            raise invalid(f"{key} is {value!r}; it must be like {have[key]!r}")
+            must = "true or false" if isinstance(have[key], bool) else "a whole number"
+            raise invalid(f"{key} is {orjson.dumps(value).decode()}; it must be {must}")
     changed = {**have, **body}
     state.operation_polls = changed["operationPolls"]
     state.default_quotas = changed["defaultQuotas"]

@@ -8,30 +8,30 @@ from __future__ import annotations
 import difflib
 import fnmatch
 from collections.abc import Collection
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from tunestack.emulator.errors import ApiError, invalid, of_code
 
 Json = dict[str, Any]
 
-_KEYS = {"method", "times", "status", "message", "reason", "details", "delayMs", "truncateAfter"}
+_Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
-@dataclass
-class Fault:
+class Fault(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     """One fault. ``status`` answers an error before the method runs; ``truncateAfter`` lets it run and cuts
     its answer after that many bytes (0: the answer never arrives, though the work is done)."""
 
     method: str
-    times: int = 1
-    status: int | None = None
+    times: Annotated[int, msgspec.Meta(ge=1)] = 1
+    fired: _Count = 0
+    status: Annotated[int, msgspec.Meta(ge=400, le=599)] | None = None
     message: str = ""
     reason: str | None = None
-    details: list[Json] = field(default_factory=list)
-    delay_ms: int = 0
-    truncate_after: int | None = None
-    fired: int = 0
+    details: list[Json] = []
+    delay_ms: _Count = 0
+    truncate_after: _Count | None = None
 
     def error(self) -> ApiError | None:
         if self.status is None:
@@ -41,17 +41,7 @@ class Fault:
         )
 
     def to_json(self) -> Json:
-        return {
-            "method": self.method,
-            "times": self.times,
-            "fired": self.fired,
-            "status": self.status,
-            "message": self.message,
-            "reason": self.reason,
-            "details": self.details,
-            "delayMs": self.delay_ms,
-            "truncateAfter": self.truncate_after,
-        }
+        return dict(msgspec.to_builtins(self))
 
 
 class Faults:
@@ -63,23 +53,13 @@ class Faults:
     def add(self, body: Json, known: Collection[str]) -> Fault:
         """From ``{"method", "times", "status", "details", "delayMs", "truncateAfter"}``.
 
-        Raises 400 on another key, and on a method that is none of the ``known``: it would never fire.
+        Raises 400 on another key or value, and on a method that is none of the ``known``: it would never fire.
         """
-        unknown = set(body) - _KEYS
-        if unknown or not isinstance(body.get("method"), str):
-            raise invalid(
-                f"a fault has the keys {sorted(_KEYS)}; method is required; unknown: {sorted(unknown)}"
-            )
-        fault = Fault(
-            method=body["method"],
-            times=int(body.get("times", 1)),
-            status=body.get("status"),
-            message=body.get("message", ""),
-            reason=body.get("reason"),
-            details=body.get("details", []),
-            delay_ms=int(body.get("delayMs", 0)),
-            truncate_after=body.get("truncateAfter"),
-        )
+        given = {key: value for key, value in body.items() if value is not None}
+        try:
+            fault = msgspec.convert({**given, "fired": 0}, Fault)
+        except msgspec.ValidationError as error:
+            raise invalid(f"not a fault: {error}") from None
         if not fnmatch.filter(known, fault.method):
             close = difflib.get_close_matches(fault.method, known, n=3)
             hint = f"; did you mean {', '.join(close)}?" if close else ""

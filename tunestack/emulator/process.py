@@ -10,12 +10,13 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,7 @@ def status(data: Path) -> RunningEmulator | None:
     answer = health(options.port)
     if answer is None or answer.get("data") != str(data) or answer.get("pid") != note["pid"]:
         return None
+    options = replace(options, rpc_port=answer.get("rpcPort", options.rpc_port))
     return RunningEmulator(note["pid"], options, answer["startedAt"])
 
 
@@ -221,7 +223,10 @@ def check(options: EmulatorOptions) -> None:
     if database.exists():
         from tunestack.emulator.database import SCHEMA_VERSION, newer_database, schema_version
 
-        version = schema_version(database)
+        try:
+            version = schema_version(database)
+        except sqlite3.DatabaseError as error:
+            raise _unreadable(database, error) from None
         if version > SCHEMA_VERSION:
             raise newer_database(database, version)
 
@@ -258,27 +263,54 @@ def _folder_problems(data: Path) -> list[Problem]:
     return []
 
 
+def _unreadable(database: Path, error: sqlite3.DatabaseError) -> TunestackError:
+    return TunestackError(
+        Problem(
+            "emulator-database-unreadable",
+            "the emulator's data cannot be read",
+            where=str(database),
+            have=str(error),
+            need="a database of the emulator's",
+            fix=f"put back a copy of {database.parent}, or `tunestack emulator reset --data {database.parent}`",
+        )
+    )
+
+
 def _port_problems(options: EmulatorOptions) -> list[Problem]:
-    if options.port == 0:
+    ports = {"--port": options.port, **({} if options.rpc_port is None else {"--rpc-port": options.rpc_port})}
+    return [problem for option, port in ports.items() for problem in _problems_of_port(option, port)]
+
+
+def _problems_of_port(option: str, port: int) -> list[Problem]:
+    if not 0 <= port <= 65535:
+        return [
+            Problem(
+                "emulator-port",
+                f"{option} {port} is no port",
+                need="0 to 65535",
+                fix=f"{option} 0 takes a free one",
+            )
+        ]
+    if port == 0:
         return []
     with socket.socket() as probe:
         # As the server will: a port in TIME_WAIT is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", options.port))
+            probe.bind(("127.0.0.1", port))
         except OSError as error:
-            other = health(options.port)
+            other = health(port)
             if other:
                 have = f"an emulator with the data folder {other['data']} (pid {other['pid']})"
-                fix = f"tunestack emulator stop --data {other['data']}, or start with another --port"
+                fix = f"tunestack emulator stop --data {other['data']}, or start with another {option}"
             else:
                 have = f"another program ({error.strerror})"
-                fix = f"end that program (`ss -ltnp 'sport = :{options.port}'` names it), or start with another --port"
+                fix = f"end that program (`ss -ltnp 'sport = :{port}'` names it), or start with another {option}"
             return [
                 Problem(
                     "emulator-port-in-use",
-                    f"port {options.port} is taken",
-                    where=f"127.0.0.1:{options.port}",
+                    f"port {port} is taken",
+                    where=f"127.0.0.1:{port}",
                     have=have,
                     need="a free port",
                     fix=fix,

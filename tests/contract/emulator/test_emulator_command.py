@@ -108,6 +108,52 @@ def custom_job(url, name, **labels):
     return f"{url}/v1/{answer.json()['name']}"
 
 
+WRONG = [
+    ("fault add storage.objects.get --status 42", ">= 400", "status"),
+    ("fault add storage.objects.get --status 503 --times 0", ">= 1", "times"),
+    ("fault add storage.objects.get --delay-ms -5", ">= 0", "delayMs"),
+    ("fault add storage.objects.get --truncate-after -5", ">= 0", "truncateAfter"),
+    ('fault add storage.objects.get --status 400 --details {"a":1}', "array", "details"),
+    ("outcome add --kind tunningJobs", "no kind of job fits", "did you mean tuningJobs?"),
+    ("outcome add --kind nothing", "no kind of job fits", "pipelineJobs, tuningJobs"),
+    ("outcome add --kind pipelineJobs --state EXPIRED", "cannot come to EXPIRED", "they can to CANCELLED"),
+    ("outcome add --now --kind pipelineJobs --state EXPIRED", "cannot come to EXPIRED", "CANCELLED"),
+    ("outcome add --file nowhere.yaml", "No such file or directory", "nowhere.yaml"),
+    ("settings enforceIam=maybe", "true, false or a number", "enforceIam=maybe"),
+    ("settings enforceIam=3", "enforceIam is 3", "true or false"),
+    ("settings operationPolls=true", "operationPolls is true", "a whole number"),
+    ("start --port 99999 --data ELSEWHERE", "--port 99999 is no port", "0 to 65535"),
+    ("start --port 0 --rpc-port -1 --data ELSEWHERE", "--rpc-port -1 is no port", "takes a free one"),
+    ("start --port 0 --rpc-port TAKEN --data ELSEWHERE", "is taken", "another --rpc-port"),
+]
+
+
+@pytest.mark.parametrize(("typed", "what", "how"), WRONG, ids=[each[0] for each in WRONG])
+def test_what_could_never_come_about_is_refused_and_told(tunestack, url, tmp_path, typed, what, how):
+    taken = url.rpartition(":")[2]
+    words = typed.replace("ELSEWHERE", str(tmp_path / "data")).replace("TAKEN", taken).split()
+    status, out, err = tunestack(*words)
+    assert (status > 0, out) == (True, ""), err
+    assert what in err, err
+    assert how in err, err
+    assert [tunestack(kind, "list")[1] for kind in ("fault", "outcome")] == ["none\n", "none\n"]
+
+
+def test_data_that_is_no_database_is_refused_and_left_alone(tunestack, tmp_path):
+    (tmp_path / "state.db").write_text("not a database, and long enough to be read as a header " * 4)
+    status, _, err = tunestack("start", "--port", "0", "--data", str(tmp_path))
+    assert status > 0
+    assert "emulator-database-unreadable" in err
+    assert (tmp_path / "state.db").read_text().startswith("not a database")
+
+
+def test_env_without_an_emulator_says_so_beside_what_a_shell_evaluates(tunestack, tmp_path):
+    status, out, err = tunestack("env", "--data", str(tmp_path))
+    assert status == 0
+    assert all(line.startswith("export ") for line in out.splitlines())
+    assert f"no emulator runs on {tmp_path}" in err
+
+
 def test_outcomes_come_from_options_and_from_a_file(tunestack, url, tmp_path):
     file = tmp_path / "outcomes.yaml"
     file.write_text(
@@ -171,7 +217,7 @@ def test_settings_are_seen_and_changed(tunestack, url):
     assert "enforceIam=true" in tunestack("settings")[1]
     assert "enforceIam=false" in tunestack("settings", "enforceIam=false")[1]
     status, _, err = tunestack("settings", "enforceIam=3")
-    assert (status, "it must be like" in err) == (2, True)
+    assert (status, "it must be true or false" in err) == (2, True)
     assert "enforceIam=true" in tunestack("settings", "enforceIam=true")[1]
 
 

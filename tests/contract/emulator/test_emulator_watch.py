@@ -92,7 +92,11 @@ def test_what_did_not_fire_and_what_failed_fails_the_test_and_is_named(tmp_path)
         text=True,
         timeout=120,
     )
-    told = [line.split(" - ")[0] for line in run.stdout.splitlines() if line.startswith(("FAILED test", "ERROR test"))]
+    told = [
+        line.split(" - ")[0]
+        for line in run.stdout.splitlines()
+        if line.startswith(("FAILED test", "ERROR test"))
+    ]
     assert sorted(told) == [
         "ERROR test_it.py::test_with_a_failing_emulator",
         "ERROR test_it.py::test_with_a_failing_emulator_inside",

@@ -140,8 +140,8 @@ class World:
                     "cause": end.cause,
                     "afterSeconds": end.after,
                 }
-                self.cloud.call(self.cloud.state.runner.outcomes.add, body)
-        self.cloud.call(self.cloud.state.runner.outcomes.add, {"state": "SUCCEEDED", "times": 1000})
+                self.cloud.call(self.cloud.state.runner.script, body)
+        self.cloud.call(self.cloud.state.runner.script, {"state": "SUCCEEDED", "times": 1000})
 
     @property
     def struck(self) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -73,6 +75,19 @@ class Outcome(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
         except msgspec.ValidationError as error:
             raise invalid(f"not an outcome: {error}") from None
 
+    def check(self, kinds: Mapping[str, frozenset[str]]) -> None:
+        """Raises 400 where no kind of job fits, or none that does can come to the state."""
+        fitting = fnmatch.filter(kinds, self.kind)
+        if not fitting:
+            close = difflib.get_close_matches(self.kind, kinds, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there is {', '.join(kinds)}"
+            raise invalid(f"no kind of job fits {self.kind!r}; {hint}")
+        if not any(self.state in kinds[kind] for kind in fitting):
+            states = sorted(set().union(*(kinds[kind] for kind in fitting)) & (ENDED | LIVE))
+            raise invalid(
+                f"{', '.join(fitting)} cannot come to {self.state}; they can to {', '.join(states)}"
+            )
+
     def fits(self, kind: str, row: Json) -> bool:
         labels = row.get("labels", {})
         return (
@@ -94,8 +109,13 @@ class Outcomes:
         row = database.one("SELECT value FROM meta WHERE key = 'outcomes'")
         self._outcomes = [Outcome.from_json(body) for body in (orjson.loads(row[0]) if row else [])]
 
-    def add(self, body: Json) -> Outcome:
+    def add(self, body: Json, kinds: Mapping[str, frozenset[str]]) -> Outcome:
+        """Keep one more. ``kinds`` of jobs and the states that each can come to.
+
+        Raises 400 also on an outcome that could never come about.
+        """
         outcome = Outcome.from_json(body)
+        outcome.check(kinds)
         self._outcomes.append(outcome)
         self._keep()
         return outcome

@@ -40,6 +40,9 @@ KINDS: dict[str, JobKind[Any]] = {
 }
 
 
+_STATES = {collection: kind.states for collection, kind in KINDS.items()}
+
+
 class Runner:
     """Runs jobs; of those that train at most ``parallel`` at a time, in the order they were accepted."""
 
@@ -113,6 +116,10 @@ class Runner:
         """Let go of an ended job whose row is deleted."""
         self.state.database.execute("DELETE FROM job WHERE name = ?", name)
 
+    def script(self, body: Json) -> Json:
+        """Keep an outcome for coming jobs."""
+        return self.outcomes.add(body, _STATES).to_json()
+
     def move(self, body: Json) -> list[str]:
         """Give a script to the live jobs that fit it: their names. ``name`` picks one by its full name.
 
@@ -120,6 +127,7 @@ class Runner:
         """
         only = self.state.projects.canonical(body.pop("name", "*"))
         outcome = Outcome.from_json(body)
+        outcome.check(_STATES)
         moved = []
         for run in list(self._runs.values()):
             kind = kind_of(run.name)
