@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,8 +186,12 @@ def _wait_for(command: Sequence[str], folder: Path, environment: Mapping[str, st
             preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, forwarded),
         )
         while (status := process.poll()) is None:
-            arrived = signal.sigtimedwait(forwarded, 0.1)
-            if arrived is not None and arrived.si_code <= 0:  # SI_USER and below: sent by a process
+            # Not sigtimedwait: stopped (^Z) for longer than its time, CPython 3.11 gives a signal that there was not.
+            if not signal.sigpending() & forwarded:
+                time.sleep(0.1)
+            elif (
+                arrived := signal.sigwaitinfo(forwarded)
+            ).si_code <= 0:  # SI_USER and below: sent by a process
                 process.send_signal(arrived.si_signo)
         return status
     finally:

@@ -292,8 +292,9 @@ class World:
         return [item for item in self.resources() if item["type"] in tokens]
 
     def meaning(self) -> str:
-        """State without what each run writes anew."""
-        plain = [{k: v for k, v in item.items() if k != "modified"} for item in self.resources()]
+        """State without what each run writes anew, and without an order that nothing depends on."""
+        resources = sorted(self.resources(), key=lambda item: (item["urn"], str(item.get("id"))))
+        plain = [{k: v for k, v in item.items() if k != "modified"} for item in resources]
         return json.dumps(plain, sort_keys=True)
 
     def broken(self, promise: str) -> None:
