@@ -6,6 +6,7 @@ fsync, and is not shown here.
 
 from __future__ import annotations
 
+import base64
 import concurrent.futures
 import hashlib
 import json
@@ -79,7 +80,7 @@ def test_an_upload_killed_in_the_middle_of_a_part_goes_on_from_what_was_acknowle
 
 
 def test_a_tuning_job_killed_again_and_again_is_one_job_with_one_model(start):
-    emulator = start(step_seconds=0.02)
+    emulator = start(step_seconds=0.1)
     spec = {**emulator.tuning_data(64), "hyperParameters": {"epochCount": "4"}}
     body = {
         "baseModel": "gemini-2.5-flash",
@@ -228,3 +229,116 @@ def pages(emulator, path, field):
         token = page.get("nextPageToken")
         if not token:
             return
+
+
+KINDS = ("compose", "rewrite", "resumable", "publish", "insertAll")
+
+
+def test_of_a_burst_of_writes_of_several_steps_every_acknowledged_one_is_whole(start):
+    """Compositions, rewrites, resumable uploads, messages and streamed rows: each is more than one row of a table."""
+    emulator = start()
+    bucket = emulator.bucket()
+    topic, subscription = "projects/p1/topics/burst", "projects/p1/subscriptions/burst"
+    emulator.call("PUT", f"/v1/{topic}", {})
+    emulator.call("PUT", f"/v1/{subscription}", {"topic": topic, "ackDeadlineSeconds": 600})
+    emulator.call("POST", "/bigquery/v2/projects/p1/datasets", {"datasetReference": {"datasetId": "burst"}})
+    fields = [{"name": "number", "type": "INTEGER"}, {"name": "text", "type": "STRING"}]
+    reference = {"projectId": "p1", "datasetId": "burst", "tableId": "rows"}
+    table = {"tableReference": reference, "schema": {"fields": fields}}
+    emulator.call("POST", "/bigquery/v2/projects/p1/datasets/burst/tables", table)
+    parts = {name: random.Random(name).randbytes(2 * PIECE) for name in ("head", "tail")}
+    for name, content in parts.items():
+        bucket.blob(name).upload_from_string(content)
+    expected = {
+        "compose": parts["head"] + parts["tail"],
+        "rewrite": parts["head"],
+        "resumable": parts["tail"] + b"!",
+    }
+    objects = f"/storage/v1/b/{bucket.name}/o"
+    acknowledged: set[int] = set()
+    sent: set[int] = set()
+    guard = threading.Lock()
+    numbers = iter(range(10**6))
+    rounds, each = 3, 40
+
+    def resumable(client, name, content):
+        begin = client.post(f"/upload{objects}", params={"uploadType": "resumable", "name": name})
+        if begin.status_code != 200:
+            return begin
+        answer = begin
+        for first in range(0, len(content), PIECE):
+            piece = content[first : first + PIECE]
+            span = f"bytes {first}-{first + len(piece) - 1}/{len(content)}"
+            answer = client.put(begin.headers["location"], content=piece, headers={"content-range": span})
+        return answer
+
+    def write(client, number):
+        kind = KINDS[number % len(KINDS)]
+        name = f"{kind}-{number}"
+        if kind == "compose":
+            return client.post(
+                f"{objects}/{name}/compose", json={"sourceObjects": [{"name": "head"}, {"name": "tail"}]}
+            )
+        if kind == "rewrite":
+            return client.post(f"{objects}/head/rewriteTo/b/{bucket.name}/o/{name}", json={})
+        if kind == "resumable":
+            return resumable(client, name, expected["resumable"])
+        if kind == "publish":
+            data = base64.b64encode(str(number).encode()).decode()
+            return client.post(f"/v1/{topic}:publish", json={"messages": [{"data": data}]})
+        rows = {"rows": [{"json": {"number": number, "text": "row"}}]}
+        return client.post("/bigquery/v2/projects/p1/datasets/burst/tables/rows/insertAll", json=rows)
+
+    def writer(goal, kills):
+        with httpx.Client(base_url=emulator.url, timeout=60) as client:
+            while True:
+                with guard:
+                    if len(acknowledged) >= goal:
+                        return
+                    number = next(numbers)
+                    sent.add(number)
+                try:
+                    answer = write(client, number)
+                except httpx.TransportError:
+                    return  # the emulator was killed
+                assert answer.status_code == 200, answer.text
+                with guard:
+                    acknowledged.add(number)
+                    kill = kills and len(acknowledged) == goal
+                if kill:
+                    emulator.kill()
+                    return
+
+    for turn in range(1, rounds + 1):
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            for done in [pool.submit(writer, turn * each, True) for _ in range(8)]:
+                done.result()
+        emulator.start_again()
+
+    there = {"publish": [], "insertAll": []}
+    while received := emulator.call(
+        "POST", f"/v1/{subscription}:pull", {"maxMessages": 1000, "returnImmediately": True}
+    ).get("receivedMessages"):
+        there["publish"] += [int(base64.b64decode(each["message"]["data"])) for each in received]
+    query = {"query": "SELECT number, text FROM burst.rows", "useLegacySql": False, "maxResults": 10_000}
+    for row in emulator.call("POST", "/bigquery/v2/projects/p1/queries", query).get("rows", []):
+        number, text = (field["v"] for field in row["f"])
+        assert text == "row"
+        there["insertAll"].append(int(number))
+    for name in [blob.name for blob in emulator.storage().list_blobs(bucket.name)]:
+        kind, _, number = name.rpartition("-")
+        if kind:
+            content = emulator.http.get(f"/download{objects}/{name}", params={"alt": "media"}).content
+            assert content == expected[kind], (name, len(content))
+            there.setdefault(kind, []).append(int(number))
+    counts = {kind: len(found) for kind, found in there.items()}
+    found = {number for numbers in there.values() for number in numbers}
+    lost, unsaid = acknowledged - found, found - acknowledged
+    print(
+        f"\nburst of several steps: {len(sent)} sent, {rounds} kills, {len(acknowledged)} acknowledged; {counts}"
+    )
+    print(f"  {len(lost)} lost, {len(unsaid)} there whose answer was lost")
+    assert not lost
+    assert unsaid <= sent
+    assert len(unsaid) <= 8 * rounds
+    assert all(len(numbers) == len(set(numbers)) for numbers in there.values())
