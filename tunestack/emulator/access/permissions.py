@@ -122,7 +122,9 @@ EXCEPTIONS = {
     "pubsub.topics.snapshots.list": "pubsub.topics.get",
     # BigQuery
     "bigquery.jobs.query": "bigquery.jobs.create",
-    "bigquery.jobs.cancel": "bigquery.jobs.update",
+    # Who may start jobs may see and cancel their own; of others' the service asks for bigquery.jobs.get and .update.
+    "bigquery.jobs.get": "bigquery.jobs.create",
+    "bigquery.jobs.cancel": "bigquery.jobs.create",
     "bigquery.jobs.getQueryResults": "bigquery.jobs.create",
     "bigquery.tabledata.list": "bigquery.tables.getData",
     "bigquery.tabledata.insertAll": "bigquery.tables.updateData",

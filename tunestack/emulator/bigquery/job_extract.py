@@ -21,6 +21,7 @@ from tunestack.emulator.bigquery.fields import kind, repeated, text_out
 from tunestack.emulator.bigquery.gs_files import write_object
 from tunestack.emulator.bigquery.job_load import check as check
 from tunestack.emulator.bigquery.refusal import refused
+from tunestack.emulator.bigquery.rights import require_object, require_reading
 from tunestack.emulator.bigquery.tables import get_table, reference_of, table_name
 from tunestack.emulator.errors import ApiError
 from tunestack.emulator.state import State
@@ -48,10 +49,13 @@ async def run(state: State, row: Json, interrupts: list[Any]) -> Callable[[], Js
     if compression not in ("NONE", "GZIP") and form != "PARQUET":
         raise refused(f"{compression} compression is not supported for format {form}", "invalid")
     reference = reference_of(extract["sourceTable"], row["jobReference"]["projectId"])
+    require_reading(state, row, reference, "bigquery.tables.export")
     table = get_table(state, reference)
     fields = table.get("schema", {}).get("fields", [])
     segments = state.warehouse.segments(table_name(reference))
     uris = extract.get("destinationUris") or [extract.get("destinationUri", "")]
+    for uri in uris:
+        require_object(state, row, uri, "storage.objects.create")
     if form == "PARQUET":
         data = await asyncio.to_thread(state.warehouse.parquet, fields, segments)
     else:

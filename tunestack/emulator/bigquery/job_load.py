@@ -22,6 +22,7 @@ from tunestack.emulator.bigquery.fields import Unfit, row_in
 from tunestack.emulator.bigquery.gs_files import content, sources
 from tunestack.emulator.bigquery.jobs import upload_path
 from tunestack.emulator.bigquery.refusal import refused
+from tunestack.emulator.bigquery.rights import require_object, require_writing
 from tunestack.emulator.bigquery.tables import (
     by_arrival,
     checked,
@@ -78,6 +79,9 @@ async def run(state: State, row: Json, interrupts: list[Any]) -> Callable[[], Js
         raise ApiError("UNIMPLEMENTED", f"loading {form} is not implemented by the tunestack emulator")
     project = row["jobReference"]["projectId"]
     reference = reference_of(load["destinationTable"], project)
+    require_writing(state, row, reference)
+    for uri in load.get("sourceUris", []):
+        require_object(state, row, uri, "storage.objects.get")
     uploaded = upload_path(state, row)
     files = [("upload", uploaded)] if uploaded.exists() else sources(state, load.get("sourceUris", []))
     kept = find_table(state, reference)

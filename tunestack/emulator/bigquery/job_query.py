@@ -6,19 +6,21 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from tunestack.emulator.bigquery.job_definition import define
 from tunestack.emulator.bigquery.model import Reference
 from tunestack.emulator.bigquery.queries import Prepared, prepare
 from tunestack.emulator.bigquery.refusal import refused
+from tunestack.emulator.bigquery.rights import require_reading, require_writing
 from tunestack.emulator.bigquery.tables import (
     HIDDEN,
     columns,
-    delete_table,
     find_table,
     get_table,
     put_table,
     reference_of,
     shown,
     table_name,
+    unchangeable,
     write,
 )
 from tunestack.emulator.bigquery.warehouse import Segment
@@ -30,6 +32,14 @@ Json = dict[str, Any]
 _LEAST_BILLED = 10 << 20  # cloud.google.com/bigquery/pricing#on_demand_pricing
 _REWRITING = ("UPDATE", "DELETE", "MERGE")
 _MANIPULATING = ("INSERT", *_REWRITING)
+_DEFINING = {
+    "CREATE_TABLE": "bigquery.tables.create",
+    "CREATE_VIEW": "bigquery.tables.create",
+    "CREATE_SCHEMA": "bigquery.datasets.create",
+    "DROP_TABLE": "bigquery.tables.delete",
+    "DROP_VIEW": "bigquery.tables.delete",
+    "DROP_SCHEMA": "bigquery.datasets.delete",
+}
 _DESTINATION_KEYS = ("timePartitioning", "rangePartitioning", "clustering")
 
 
@@ -56,6 +66,7 @@ def check(state: State, row: Json) -> Json:
     from tunestack.emulator.bigquery.execution import query_fields
 
     found = prepared(state, row["jobReference"]["projectId"], row["configuration"]["query"])
+    _require(state, row, found)
     statistics = statistics_of(found)
     if found.translated.sql:
         fields = query_fields(state.warehouse, found.views, found.translated)
@@ -89,6 +100,7 @@ async def run(state: State, row: Json, interrupts: list[Any]) -> Callable[[], Js
     configuration = row["configuration"]["query"]
     project = row["jobReference"]["projectId"]
     found = prepared(state, project, configuration)
+    _require(state, row, found)
     at_most = configuration.get("maximumBytesBilled")
     statistics = statistics_of(found)
     if at_most and int(statistics["query"]["totalBytesBilled"]) > int(at_most):
@@ -98,13 +110,15 @@ async def run(state: State, row: Json, interrupts: list[Any]) -> Callable[[], Js
             "bytesBilledLimitExceeded",
         )
     if not found.translated.sql:
-        return lambda: _defined(state, found, statistics)
+        return lambda: define(state, found, statistics)
     if found.replace == "CREATE_IF_NOT_EXISTS" and found.target and find_table(state, found.target):
         return lambda: statistics
     before = state.warehouse.segments(table_name(found.target)) if found.target else []
     into = None
     if found.kind in _MANIPULATING and found.target:
         table = get_table(state, found.target)
+        if table["type"] != "TABLE":
+            raise unchangeable(table)
         into = _inserted(table, found.columns) if found.kind == "INSERT" else columns(table)
     fields, segment = await asyncio.to_thread(
         run_query, state.warehouse, found.views, found.translated, into, interrupts
@@ -117,6 +131,7 @@ async def run(state: State, row: Json, interrupts: list[Any]) -> Callable[[], Js
         disposition = configuration.get("writeDisposition", "WRITE_EMPTY")
         if found.target is not None:
             disposition = found.replace
+            body |= found.body
             if disposition == "CREATE" and find_table(state, found.target) is not None:
                 raise ApiError(
                     "ALREADY_EXISTS", f"Already Exists: Table {shown(found.target)}", reason="duplicate"
@@ -142,6 +157,17 @@ async def run(state: State, row: Json, interrupts: list[Any]) -> Callable[[], Js
         return statistics
 
     return commit
+
+
+def _require(state: State, row: Json, found: Prepared) -> None:
+    """Raises 403 where the job's user may not do to a table what the statement does."""
+    for reference in found.referenced:
+        require_reading(state, row, reference)
+    target = _destination(row, found)
+    if found.kind in _DEFINING:
+        require_reading(state, row, target, _DEFINING[found.kind])
+    else:
+        require_writing(state, row, target)
 
 
 def _destination(row: Json, found: Prepared) -> Reference:
@@ -191,23 +217,4 @@ def _rewritten(
     }
     shown_counts = {name: str(count) for name, count in counts.items() if count}
     statistics["query"] |= {"numDmlAffectedRows": str(sum(counts.values())), "dmlStats": shown_counts}
-    return statistics
-
-
-def _defined(state: State, found: Prepared, statistics: Json) -> Json:
-    """DROP and TRUNCATE."""
-    if found.target is None:
-        return statistics
-    row = find_table(state, found.target)
-    if row is None:
-        if found.replace != "IF_EXISTS":
-            get_table(state, found.target)
-        return statistics
-    if found.kind == "DROP_TABLE":
-        delete_table(state, found.target)
-    else:
-        rows = sum(segment.rows for segment in state.warehouse.segments(table_name(found.target)))
-        state.warehouse.replace(table_name(found.target), ())
-        put_table(state, row)
-        statistics["query"]["numDmlAffectedRows"] = str(rows)
     return statistics

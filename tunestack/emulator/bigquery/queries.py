@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tunestack.emulator.bigquery import information_schema
 from tunestack.emulator.bigquery.engine import check_installed
 from tunestack.emulator.bigquery.fields import quoted
 from tunestack.emulator.bigquery.model import Reference, Source, Translated
@@ -44,6 +45,8 @@ class Prepared:
     """The table that a data definition or manipulation statement changes."""
     replace: str = ""
     """Its write disposition, where the statement decides it."""
+    body: Json = field(default_factory=dict)
+    """What a CREATE says of its table, view or dataset, as the API's resource has it."""
     columns: list[str] = field(default_factory=list)
     """The columns that an INSERT names."""
 
@@ -53,13 +56,20 @@ def prepare(
 ) -> Prepared:
     """Raises 400 invalidQuery, 404 for tables that are not there, 501 for statements that are not played."""
     check_installed()
-    from tunestack.emulator.bigquery.statements import inserted_columns, kind_of, rewritten, selected
+    from tunestack.emulator.bigquery.statements import (
+        body_of,
+        inserted_columns,
+        kind_of,
+        rewritten,
+        selected,
+    )
     from tunestack.emulator.bigquery.translation import parsed
 
     tree = parsed(query)
     kind, target, disposition = kind_of(tree, project, dataset)
     prepared = Prepared(kind, Translated("", [], []), target=target, replace=disposition)
     prepared.columns = inserted_columns(tree)
+    prepared.body = body_of(tree, kind)
     select = selected(tree)
     if kind in ("UPDATE", "DELETE", "MERGE") and target is not None:
         names = [column["name"] for column in columns(get_table(state, target))]
@@ -129,6 +139,10 @@ class _Resolution:
     def _look_up(self, reference: Reference) -> None:
         name = f"t{len(self._names)}"
         self._names[reference] = name
+        if information_schema.is_view(reference):
+            fields, self._prepared.views[name] = information_schema.view(self._state, reference)
+            self._sources[reference] = Source(fields)
+            return
         if reference.table.endswith("*"):
             query = self._wildcard(reference)
         else:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlglot import exp
 
+from tunestack.emulator.bigquery.definitions import schema_body, table_body, view_body
 from tunestack.emulator.bigquery.merging import merged, updated_from
 from tunestack.emulator.bigquery.model import CHANGED, Reference
 from tunestack.emulator.bigquery.refusal import refused
 from tunestack.emulator.bigquery.translation import parsed
 from tunestack.emulator.errors import ApiError
 
+Json = dict[str, Any]
+
 
 def kind_of(tree: exp.Expr, project: str, dataset: str | None) -> tuple[str, Reference | None, str]:
     """BigQuery's ``statementType``, the table that the statement changes, and how (a write disposition).
 
-    Played: SELECT, CREATE TABLE … AS SELECT, INSERT, UPDATE, DELETE, MERGE, TRUNCATE and DROP TABLE. Raises 501 for
-    the rest.
+    Played: SELECT, CREATE and DROP of tables, views and datasets, INSERT, UPDATE, DELETE, MERGE, TRUNCATE. Raises 501
+    for the rest.
     """
     if isinstance(tree, exp.Query):
         return "SELECT", None, ""
@@ -24,12 +29,25 @@ def kind_of(tree: exp.Expr, project: str, dataset: str | None) -> tuple[str, Ref
         if tree.args.get("exists"):
             disposition = "CREATE_IF_NOT_EXISTS"
         return "CREATE_TABLE_AS_SELECT", _target(tree.this, project, dataset), disposition
+    if isinstance(tree, exp.Create) and tree.kind in ("TABLE", "VIEW", "SCHEMA"):
+        of_dataset = tree.kind == "SCHEMA"
+        target = _schema(tree.this, project) if of_dataset else _target(tree.this, project, dataset)
+        disposition = "WRITE_TRUNCATE" if tree.args.get("replace") else "CREATE"
+        if tree.args.get("exists"):
+            disposition = "CREATE_IF_NOT_EXISTS"
+        return f"CREATE_{tree.kind}", target, disposition
+    if isinstance(tree, exp.Drop) and tree.args.get("kind") == "SCHEMA":
+        dropped = (tree.args.get("tables") or [tree.this])[0]
+        disposition = ("IF_EXISTS" if tree.args.get("exists") else "") + (
+            " CASCADE" if tree.args.get("cascade") else ""
+        )
+        return "DROP_SCHEMA", _schema(dropped, project), disposition
     if isinstance(tree, exp.TruncateTable):
         return "TRUNCATE_TABLE", _target(tree.expressions[0], project, dataset), ""
-    if isinstance(tree, exp.Drop) and tree.args.get("kind") == "TABLE":
+    if isinstance(tree, exp.Drop) and tree.args.get("kind") in ("TABLE", "VIEW"):
         dropped = (tree.args.get("tables") or [tree.this])[0]
         return (
-            "DROP_TABLE",
+            f"DROP_{tree.args['kind']}",
             _target(dropped, project, dataset),
             "IF_EXISTS" if tree.args.get("exists") else "",
         )
@@ -51,7 +69,9 @@ def selected(tree: exp.Expr) -> exp.Expr | None:
     """The query whose rows the statement answers with or writes."""
     if isinstance(tree, exp.Query):
         return tree
-    if not isinstance(tree, exp.Create | exp.Insert):
+    if not isinstance(tree, exp.Create | exp.Insert) or getattr(tree, "kind", None) == "VIEW":
+        return None
+    if not tree.expression:
         return None
     query: exp.Expr = tree.expression
     query.pop()
@@ -93,6 +113,22 @@ def rewritten(tree: exp.Expr, columns: list[str]) -> exp.Expr:
         for name, column in zip(columns, kept, strict=True)
     ]
     return exp.select(*chosen, exp.alias_(holds, CHANGED)).from_(tree.this.copy())
+
+
+def body_of(tree: exp.Expr, kind: str) -> Json:
+    """What a CREATE says of what it makes, as the API's resource has it; empty for other statements."""
+    if not isinstance(tree, exp.Create):
+        return {}
+    bodies = {"CREATE_VIEW": view_body, "CREATE_SCHEMA": schema_body}
+    return bodies.get(kind, table_body)(tree)
+
+
+def _schema(node: exp.Expr, project: str) -> Reference:
+    """A dataset, as a reference without a table."""
+    parts = [part.name for part in node.parts if part.name] if isinstance(node, exp.Table) else []
+    if not parts:
+        raise refused("Invalid dataset name", "invalid")
+    return Reference(parts[0] if len(parts) > 1 else project, parts[-1], "")
 
 
 def _target(node: exp.Expr, project: str, dataset: str | None) -> Reference:

@@ -18,6 +18,8 @@ Json = dict[str, Any]
 DATASETS = "bigqueryDatasets"
 TABLES = "bigqueryTables"
 _DAY = 86_400_000
+WITH_ROWS = ("TABLE", "SNAPSHOT")
+"""The types of tables that have rows of their own; snapshots never change."""
 HIDDEN = "_results"
 """The dataset of query results without a destination, as BigQuery's anonymous datasets: kept a day, not listed."""
 
@@ -75,6 +77,14 @@ def get_table(state: State, reference: Reference) -> Json:
             get_dataset(state, reference.project, reference.dataset)
         raise missing_table(reference)
     return row
+
+
+def unchangeable(row: Json) -> ApiError:
+    """The refusal of a change to a table whose rows cannot change."""
+    name = shown(reference_of(row["tableReference"]))
+    return refused(
+        f"{name} is not allowed for this operation because it is currently a {row['type']}.", "invalid"
+    )
 
 
 def tables_of(state: State, project: str, dataset: str) -> list[Json]:
@@ -168,7 +178,7 @@ def shown_table(state: State, row: Json) -> Json:
         f"{reference.dataset}/tables/{reference.table}",
         "etag": etag(row),
         **row,
-        **(counted if row["type"] == "TABLE" else {}),
+        **(counted if row["type"] in WITH_ROWS else {}),
     }
 
 
@@ -220,6 +230,8 @@ def write(
             if create == "CREATE_NEVER":
                 raise missing_table(reference)
             row = create_table(state, {**body, "schema": {"fields": fields}})
+        elif row["type"] != "TABLE":
+            raise unchangeable(row)
         elif disposition == "WRITE_EMPTY" and state.warehouse.segments(table_name(reference)):
             raise ApiError("ALREADY_EXISTS", f"Already Exists: Table {shown(reference)}", reason="duplicate")
         elif disposition.startswith("WRITE_TRUNCATE"):

@@ -97,15 +97,13 @@ def references(tree: exp.Expr, project: str, dataset: str | None) -> dict[exp.Ta
             name = exp.to_identifier(table.alias or parts[-1])
             table.replace(exp.Unnest(expressions=[column], alias=exp.TableAlias(columns=[name])))
             continue
-        if len(parts) == 1 and dataset is None:
+        if len(parts) == 1 and dataset is None and not parts[0].upper().startswith("INFORMATION_SCHEMA."):
             raise refused(
                 f'Table "{parts[0]}" must be qualified with a dataset (e.g. dataset.table).', "invalid"
             )
         own = [project, dataset or ""][: 3 - len(parts)]
         if len(parts) > 3:
             raise ApiError("UNIMPLEMENTED", f"{'.'.join(parts)} is not implemented by the tunestack emulator")
-        if any(part.upper() == "INFORMATION_SCHEMA" for part in parts):
-            raise ApiError("UNIMPLEMENTED", "INFORMATION_SCHEMA is not implemented by the tunestack emulator")
         found[table] = Reference(*own, *parts)
     return found
 
@@ -127,7 +125,7 @@ def translate(
     _name_columns(tree)
     _check_functions(query, tree)
     for table, reference in named.items():
-        alias = table.alias or reference.table.rstrip("*_") or "t"
+        alias = table.alias or reference.table.rpartition(".")[2].rstrip("*_") or "t"
         table.replace(
             exp.Table(
                 this=exp.to_identifier(views[reference], quoted=True),

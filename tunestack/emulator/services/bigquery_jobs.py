@@ -11,6 +11,7 @@ from tunestack.emulator.bigquery.billing_export import settle
 from tunestack.emulator.bigquery.engine import check_installed
 from tunestack.emulator.bigquery.jobs import JOBS, job_name, kind_of, milliseconds, upload_path, work_of
 from tunestack.emulator.bigquery.refusal import refused
+from tunestack.emulator.bigquery.rights import require_job
 from tunestack.emulator.bigquery.tables import find_table, project_id, reference_of, table_name
 from tunestack.emulator.call import Call, Reply, continues, implements
 from tunestack.emulator.contents import Content
@@ -103,13 +104,17 @@ async def query(call: Call) -> Json:
 
 @implements("bigquery.jobs.getQueryResults")
 async def get_query_results(call: Call) -> Json:
-    body = await _results(call, _asked(call))
+    row = _asked(call)
+    require_job(call.state, row, call.principal, "bigquery.jobs.get")
+    body = await _results(call, row)
     return {**body, "kind": "bigquery#getQueryResultsResponse", "etag": etag(body)}
 
 
 @implements("bigquery.jobs.get")
 def get(call: Call) -> Json:
-    return _shown(_asked(call))
+    row = _asked(call)
+    require_job(call.state, row, call.principal, "bigquery.jobs.get")
+    return _shown(row)
 
 
 @implements("bigquery.jobs.list")
@@ -141,6 +146,7 @@ def list_jobs(call: Call) -> Json:
 @implements("bigquery.jobs.cancel")
 def cancel(call: Call) -> Json:
     row = _asked(call)
+    require_job(call.state, row, call.principal, "bigquery.jobs.update")
     call.state.bigquery_jobs.cancel(_name(row))
     return {"kind": "bigquery#jobCancelResponse", "job": _shown(row)}
 
@@ -286,7 +292,7 @@ async def _results(call: Call, row: Json) -> Json:
     error = row["status"].get("errorResult")
     if error:
         codes = {"notFound": "NOT_FOUND", "duplicate": "ALREADY_EXISTS", "notImplemented": "UNIMPLEMENTED"}
-        codes |= {"internalError": "INTERNAL", "stopped": "CANCELLED"}
+        codes |= {"internalError": "INTERNAL", "stopped": "CANCELLED", "accessDenied": "PERMISSION_DENIED"}
         raise ApiError(
             codes.get(error["reason"], "INVALID_ARGUMENT"), error["message"], reason=error["reason"]
         )

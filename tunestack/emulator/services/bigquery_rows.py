@@ -11,6 +11,7 @@ from tunestack.emulator.bigquery.fields import Unfit, row_in, row_out
 from tunestack.emulator.bigquery.model import Reference
 from tunestack.emulator.bigquery.refusal import refused
 from tunestack.emulator.bigquery.tables import (
+    WITH_ROWS,
     by_arrival,
     columns,
     get_table,
@@ -33,7 +34,7 @@ async def list_rows(call: Call) -> Json:
     await settle(call.state)
     reference = _reference(call)
     row = get_table(call.state, reference)
-    if row["type"] != "TABLE":
+    if row["type"] not in WITH_ROWS:
         raise refused(f"Cannot list a table of type {row['type']}.", "invalid")
     fields = row.get("schema", {}).get("fields", [])
     wanted = call.query.get("selectedFields")
