@@ -245,6 +245,20 @@ def test_drift_of_what_the_program_left_as_it_was_is_shown_by_property() -> None
     assert "role" not in text
 
 
+def test_an_asset_that_came_back_without_its_path_is_the_same_asset() -> None:
+    """A provider is sent an asset's digest alone: an object that was overwritten is told by its outputs too."""
+    asset = {"4dabf18193072939515e22adb298388d": "c44067f5952c0a294b673a41bacd8c17", "hash": "703f"}
+    inputs = {"source": {**asset, "path": "train.jsonl"}}
+    begun = {"resourcePreEvent": {"metadata": step("refresh", inputs, inputs)}}
+    metadata = step("refresh", inputs, {"source": asset}) | {"op": "update", "diffs": ["detectMd5hash"]}
+    metadata["old"]["outputs"] = {**inputs, "detectMd5hash": "a"}
+    metadata["new"]["outputs"] = {"source": asset, "detectMd5hash": "b"}
+    found = {"resOutputsEvent": {"metadata": metadata}}
+    text = shown([begun, found], Operation.REFRESH, preview_only=True, in_full=True)
+    assert '  ~ detectMd5hash: "a" => "b"' in text.splitlines()
+    assert "asset(" not in text
+
+
 def test_what_is_about_no_resource_is_about_the_stack() -> None:
     failed = {"diagnosticEvent": {"message": "update failed\n", "prefix": "error: ", "severity": "error"}}
     lines = shown([*EVENTS[:-2], failed]).splitlines()

@@ -16,6 +16,7 @@ from tunestack.engine.values import (
     SECRET_SIGNATURE,
     SIGNATURE,
     UNKNOWN_STRING,
+    equal,
 )
 
 SYMBOLS: Final = {
@@ -123,7 +124,7 @@ def difference_lines(
     see how: in what is secret.
     """
     keys = sorted({*old, *new})
-    shown = [key for key in keys if old.get(key) != new.get(key) or key in changed]
+    shown = [key for key in keys if not equal(old.get(key), new.get(key)) or key in changed]
     wide = keys if aligned or unchanged else shown
     width = max((len(str(key)) for key in wide), default=0)
     for key in keys:
@@ -134,7 +135,7 @@ def difference_lines(
                 yield from _lines(label, after, indent, "")
         elif key in hidden:
             yield _line(f"{key} (hidden)", indent, _mark(before, after))
-        elif before == after:
+        elif equal(before, after):
             yield _line(f"{label}[secret] => [secret]", indent, "~")
         else:
             yield from _difference(label, before, after, indent)
@@ -216,7 +217,9 @@ def step_lines(
         yield from value_lines(new.get("inputs") or {}, 4)
     else:
         before, after = old.get("inputs") or {}, new.get("inputs") or {}
-        if before == after:  # what a refresh found: the program says what it said, the resource is another
+        if equal(
+            before, after
+        ):  # what a refresh found: the program says what it said, the resource is another
             before, after = old.get("outputs") or {}, new.get("outputs") or {}
         secret = [key for key in changed if scalar(before.get(key)) == scalar(after.get(key)) == "[secret]"]
         yield from difference_lines(before, after, 4, hidden, changed=secret)
