@@ -99,8 +99,8 @@ class BlockReport(Found):
     """What one block gave. Lines and records count within the block, lines from 1, records from 0.
 
     Of each good row ``prompts`` and ``answers`` hold a hash and ``numbers`` which record it was: unsigned 64-bit
-    integers, as bytes; with `ScanPlan.stratify` ``strata`` holds its text. ``rows_in``: records, blank lines that a
-    rule lets pass left out.
+    integers, as bytes. ``numbers`` may be empty where every record is a good row. With `ScanPlan.stratify` ``strata``
+    holds its text. ``rows_in``: records, blank lines that a rule lets pass left out.
     """
 
     number: int = 0
@@ -239,14 +239,14 @@ class Tally:
     """What is counted and remembered of good lines, collected for one block."""
 
     def __init__(self, form: Format, report: BlockReport, plan: ScanPlan) -> None:
-        from xxhash import xxh3_64_intdigest
+        from xxhash import xxh3_64_digest
 
         from tunestack.dataset.split import SPLIT_KEY
 
         self._format, self._report, self._plan = form, report, plan
-        self._digest, self._key = xxh3_64_intdigest, SPLIT_KEY
-        self._prompts, self._answers, self._numbers = array("Q"), array("Q"), array("Q")
-        self._subjects = array("Q")
+        self._digest, self._key = xxh3_64_digest, SPLIT_KEY
+        self._prompts, self._answers, self._subjects = array("Q"), array("Q"), array("Q")
+        self._rows, self._numbers = 0, array("Q")
         self._labels: Counter[str] | None = Counter()
         if plan.tokens is not None and plan.tokens.tokenizer is not None:
             from tunestack.dataset.tokens import TokenTally
@@ -270,12 +270,12 @@ class Tally:
             if len(self._labels) > MOST_LABELS:
                 self._labels = None
         prompts, answers = batch.encoded_facts(self._format)
-        self._prompts.extend(map(self._digest, prompts, repeat(self._key)))
-        self._answers.extend(map(self._digest, answers))
-        self._subjects.extend(map(self._digest, map(str.encode, facts.subjects)))
+        self._prompts.extend(_hashes(map(self._digest, prompts, repeat(self._key))))
+        self._answers.extend(_hashes(map(self._digest, answers)))
+        self._subjects.extend(_hashes(map(self._digest, map(str.encode, facts.subjects))))
         rows = batch.rows
         whole = isinstance(rows, range)
-        self._numbers.extend(range(first, first + len(rows)) if whole else [first + row for row in rows])
+        self._number(range(first, first + len(rows)) if whole else [first + row for row in rows])
         if self._plan.stratify is not None:
             report.strata += [values[self._plan.stratify] for values in batch.values]
         if report.tokens is not None:
@@ -284,11 +284,22 @@ class Tally:
             if self._plan.exact_tokens and check is not None and check.tokenizer is not None:
                 report.tokens.count(check.tokenizer, lines)
 
-    def extend(self, prompts: bytes, answers: bytes, numbers: Iterable[int]) -> None:
+    def extend(self, prompts: bytes, answers: bytes, numbers: Sequence[int]) -> None:
         """Remember the hashes of good lines that are counted elsewhere."""
         self._prompts.frombytes(prompts)
         self._answers.frombytes(answers)
-        self._numbers.extend(numbers)
+        self._number(numbers)
+
+    def _number(self, numbers: Sequence[int]) -> None:
+        """Remember which records the next rows were; nothing while every record is a row."""
+        if self._numbers or not (isinstance(numbers, range) and numbers.start == self._rows):
+            self._number_all()
+            self._numbers.extend(numbers)
+        self._rows += len(numbers)
+
+    def _number_all(self) -> None:
+        if not self._numbers:
+            self._numbers.extend(range(self._rows))
 
     def count(self, statistics: Statistics) -> None:
         """Count good lines that were counted elsewhere."""
@@ -307,7 +318,17 @@ class Tally:
         report.prompts = self._prompts.tobytes()
         report.answers = self._answers.tobytes()
         report.subjects = self._subjects.tobytes()
+        if self._rows != report.records:
+            self._number_all()
         report.numbers = self._numbers.tobytes()
+
+
+def _hashes(digests: Iterable[bytes]) -> array[int]:
+    """Digests as numbers; taken one by one each would be an object first."""
+    hashes = array("Q", b"".join(digests))
+    if sys.byteorder == "little":  # xxHash gives them with the highest byte first
+        hashes.byteswap()
+    return hashes
 
 
 class Scan(Found, kw_only=True):
@@ -350,7 +371,7 @@ class Scan(Found, kw_only=True):
         self.rows.prompts.extend(report.prompts)
         self.rows.answers.extend(report.answers)
         self.rows.subjects.extend(report.subjects)
-        if len(report.numbers) == WIDTH * report.records:
+        if len(report.prompts) == WIDTH * report.records:
             numbers = array("Q", range(self.records, self.records + report.records))
         else:
             numbers = array("Q", [self.records + number for number in array("Q", report.numbers)])
