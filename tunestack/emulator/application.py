@@ -27,7 +27,7 @@ from tunestack.emulator.environment import LOCAL_TOKEN, TOKEN_PREFIX
 from tunestack.emulator.errors import ApiError, invalid, not_found
 from tunestack.emulator.faults import Fault
 from tunestack.emulator.schema import Walk, camel
-from tunestack.emulator.services import customer_keys, register_services
+from tunestack.emulator.services import customer_keys, register_services, storage_signed_urls
 from tunestack.emulator.services.storage_batch import answer_batch
 from tunestack.emulator.state import State
 
@@ -78,6 +78,10 @@ class Application:
             if incoming.raw_path == "/batch/storage/v1":
                 method_id, service = "storage.batch", "storage"
                 return await answer_batch(incoming, lambda part: self.answer(part)), None
+            if storage_signed_urls.is_signed(incoming):
+                method_id, service = storage_signed_urls.method_of(incoming), "storage"
+                reply, principal = await storage_signed_urls.answer(self.state, incoming)
+                return self._logged(incoming, reply, method_id, principal, started), None
             match = self._match(incoming)
             if match is None:
                 raise not_found(f"no method of the APIs served here has {incoming.verb} {incoming.raw_path}")
@@ -97,6 +101,19 @@ class Application:
             log.exception("%s %s", incoming.verb, incoming.raw_path)
             message = f"{type(error).__name__}: {error}"
             reply = Reply(ApiError("INTERNAL", f"the emulator failed: {message}").body(service), 500)
+        more: Json = {**({"message": message} if message else {}), **({"fault": True} if fault else {})}
+        return self._logged(incoming, reply, method_id, principal, started, **more), fault
+
+    def _logged(
+        self,
+        incoming: Incoming,
+        reply: Reply,
+        method_id: str,
+        principal: str,
+        started: float,
+        **more: Any,
+    ) -> Reply:
+        """The reply, once it is in the request log."""
         entry = {
             "method": method_id,
             "verb": incoming.verb,
@@ -105,13 +122,10 @@ class Application:
             "status": reply.status,
             "principal": principal,
             "milliseconds": round((time.perf_counter() - started) * 1000, 2),
+            **more,
         }
-        if message:
-            entry["message"] = message
-        if fault:
-            entry["fault"] = True
         self.state.database.log_request(self.state.now(), entry)
-        return reply, fault
+        return reply
 
     def _match(self, incoming: Incoming) -> Match | None:
         match = self.state.documents.match(incoming.verb, incoming.raw_path)

@@ -7,7 +7,7 @@ import binascii
 import contextlib
 import fnmatch
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -139,7 +139,8 @@ def read(state: State, bucket: str, name: str) -> bytes:
 def get(call: Call) -> Json | Reply:
     body = _asked(call)
     if call.kind == "download" or call.incoming.parameter("alt") == "media":
-        return _download(call, body)
+        check_readable(call.state, body)
+        return download(call.state, call.incoming.headers, body)
     return shown_object(call, body)
 
 
@@ -352,8 +353,8 @@ def _key_for(state: State, bucket: Json, query: Json) -> str | None:
     return storage_key_version(state, bucket["projectNumber"], bucket["location"], name) if name else None
 
 
-def _download(call: Call, body: Json) -> Reply:
-    check_readable(call.state, body)
+def download(state: State, asked: Mapping[str, str], body: Json) -> Reply:
+    """The content of an object, or the part of it that the headers ask for (names in lower case)."""
     size = int(body["size"])
     hashes = [f"crc32c={body['crc32c']}"] + ([f"md5={body['md5Hash']}"] if "md5Hash" in body else [])
     headers = {
@@ -377,7 +378,7 @@ def _download(call: Call, body: Json) -> Reply:
         if body.get(field):
             headers[header] = body[field]
     start, end, status = 0, size, 200
-    wanted = re.fullmatch(r"bytes=(\d*)-(\d*)", call.incoming.headers.get("range", ""))
+    wanted = re.fullmatch(r"bytes=(\d*)-(\d*)", asked.get("range", ""))
     if wanted and any(wanted.groups()):
         first, last = wanted.groups()
         start = int(first) if first else max(0, size - int(last))
@@ -386,7 +387,7 @@ def _download(call: Call, body: Json) -> Reply:
             raise ApiError("OUT_OF_RANGE", "The requested range cannot be satisfied.", code=416)
         headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
         status = 206
-    path = call.state.contents.path(digest_of(call.state, body))
+    path = state.contents.path(digest_of(state, body))
     if end - start <= _READ_WHOLE:
         with path.open("rb") as file:
             file.seek(start)
