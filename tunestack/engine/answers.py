@@ -8,8 +8,8 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 from google.rpc import status_pb2
-from pulumi.runtime.proto import provider_pb2
 
+from tunestack.engine.protocol import provider_pb2
 from tunestack.engine.values import Properties
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import grpc
 import grpc.aio
-from pulumi.runtime.proto import callback_pb2, callback_pb2_grpc, resource_pb2
 
 from tunestack.engine.channels import CHANNEL_OPTIONS
 from tunestack.engine.errors import EngineError
+from tunestack.engine.protocol import callback_pb2, callback_pb2_grpc, resource_pb2
 from tunestack.engine.state import Resource
 from tunestack.engine.urns import name_of
 from tunestack.engine.values import to_struct

@@ -9,12 +9,12 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 from google.protobuf import empty_pb2
-from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from tunestack.engine.answers import ProviderError
 from tunestack.engine.channels import CHANNEL_OPTIONS
 from tunestack.engine.errors import PluginError
 from tunestack.engine.plugin import START_SECONDS, Plugin
+from tunestack.engine.protocol import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 CANCEL_SECONDS: Final = 60.0  # twice what the CLI allows all providers together
 

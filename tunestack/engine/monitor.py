@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, resource_pb2, resource_pb2_grpc
 
 from tunestack.engine.answers import ProviderError
 from tunestack.engine.callbacks import Hook
@@ -23,6 +22,7 @@ from tunestack.engine.deployment import Deployment
 from tunestack.engine.errors import EngineError, EngineRefused, ResourceError
 from tunestack.engine.goals import Goal
 from tunestack.engine.operations import Operations
+from tunestack.engine.protocol import engine_pb2, engine_pb2_grpc, resource_pb2, resource_pb2_grpc
 from tunestack.engine.registration import Registered, Registrations
 from tunestack.engine.requests import RESULTS, goal_of, options_of, refuse_unimplemented, response_of
 from tunestack.engine.store import ORGANIZATION

@@ -16,7 +16,13 @@ from tunestack.engine.clock import timestamp
 from tunestack.engine.options import EngineOptions, Import, Interrupt, Operation, OperationResult, Selection
 from tunestack.engine.processes import Watchdog
 from tunestack.engine.program import Program
-from tunestack.engine.project import load_project, load_stack_configuration, refuse_unless_local
+from tunestack.engine.project import (
+    Project,
+    StackConfiguration,
+    load_project,
+    load_stack_configuration,
+    refuse_unless_local,
+)
 from tunestack.engine.secrets import PassphraseSecrets
 from tunestack.engine.store import (
     Store,
@@ -28,6 +34,15 @@ from tunestack.engine.store import (
 )
 
 CHANGES_FOUND = 7  # exit code, the CLI's
+
+
+def _read_configuration(
+    project: Project, options: EngineOptions, salt: str | None
+) -> tuple[StackConfiguration, PassphraseSecrets]:
+    """The stack's configuration, and its secrets under the state's salt, or else the configuration's."""
+    configuration = load_stack_configuration(project, options.stack, options.passphrase)
+    refuse_unless_local(options.stack, configuration)
+    return configuration, PassphraseSecrets(options.passphrase, salt or configuration.encryption_salt)
 
 
 async def run(
@@ -52,24 +67,21 @@ async def run(
         if not preview:
             stack.enter_context(stack_lock(path))
         document = read_document(path)
-        configuration = load_stack_configuration(project, options.stack, options.passphrase)
-        refuse_unless_local(options.stack, configuration)
-
-        salt = secrets_state(document) or configuration.encryption_salt
-        deriving = asyncio.get_running_loop().run_in_executor(
-            None, PassphraseSecrets, options.passphrase, salt
-        )
         watchdog = stack.enter_context(contextlib.closing(Watchdog()))
         program = None
         if operation in (Operation.PREVIEW, Operation.UP):
             program = await Program.start(project, options.environment, watchdog)
             stack.push_async_callback(program.child.end)
 
+        # Keys take a good part of a second to derive, by design: meanwhile the program loads its SDK, and we our parts.
+        reading = asyncio.get_running_loop().run_in_executor(
+            None, _read_configuration, project, options, secrets_state(document)
+        )
         from tunestack.engine.events import Reporter
         from tunestack.engine.session import SUCCESS, Session
 
+        configuration, secrets = await reading
         reporter = Reporter(on_event, preview)
-        secrets = await deriving
         base = snapshot_from(document, secrets).with_created(import_pending_creates)
         shown = {
             key: "[secret]" if value.secret else value.text

@@ -11,7 +11,6 @@ from typing import Any
 
 import grpc
 import grpc.aio
-from pulumi.runtime.proto import provider_pb2
 
 from tunestack.engine.answers import (
     CheckFailure,
@@ -24,6 +23,7 @@ from tunestack.engine.answers import (
 from tunestack.engine.connection import Connection
 from tunestack.engine.errors import EngineError
 from tunestack.engine.plugin import Plugin
+from tunestack.engine.protocol import provider_pb2
 from tunestack.engine.state import Resource
 from tunestack.engine.urns import name_of, package_of, type_of
 from tunestack.engine.values import (

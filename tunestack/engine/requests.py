@@ -6,11 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pulumi.runtime.proto import resource_pb2
-
 from tunestack.engine.callbacks import hook_names
 from tunestack.engine.errors import EngineError, EngineRefused, ResourceError
 from tunestack.engine.goals import Alias, Goal
+from tunestack.engine.protocol import resource_pb2
 from tunestack.engine.registration import Registered
 from tunestack.engine.urns import is_provider_type
 from tunestack.engine.values import from_proto, from_struct, hash_assets, lower_outputs, to_struct

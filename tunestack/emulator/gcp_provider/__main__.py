@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 import signal
+import sys
+from pathlib import Path
+from types import ModuleType
 
 #: gRPC's C core writes about every connection that goes away.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 #: How often the plugin looks whether the engine that started it is still there.
 PARENT_SECONDS = 1.0
+
+
+def protocol_without_the_sdk() -> None:
+    """Make ``pulumi.runtime.proto`` importable alone: the SDK above it takes a third of this process's start."""
+    found = importlib.util.find_spec("pulumi")
+    folders = [Path(path) for path in (found and found.submodule_search_locations) or ()]
+    for name, part in (
+        ("pulumi", ""),
+        ("pulumi.runtime", "runtime"),
+        ("pulumi.runtime.proto", "runtime/proto"),
+    ):
+        package = ModuleType(name)
+        package.__path__ = [str(folder / part) for folder in folders]
+        sys.modules.setdefault(name, package)
 
 
 async def serve() -> None:
@@ -50,4 +68,5 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
+    protocol_without_the_sdk()
     asyncio.run(serve())
