@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import compress, count
 from typing import Any, NamedTuple
 
 from tunestack.dataset.rows import Column, Rows
@@ -75,7 +76,7 @@ def repeated(columns: Sequence[Column]) -> Iterator[Iterator[Place]]:
     """
     total = sum(map(len, columns))
     if total <= PLAIN_ROWS:
-        yield _in_plain_sets(columns)
+        yield _counted(columns)
         return
     import numpy as np
 
@@ -94,25 +95,19 @@ def repeated(columns: Sequence[Column]) -> Iterator[Iterator[Place]]:
             yield _places(columns, doubles)
 
 
-def _in_plain_sets(columns: Sequence[Column]) -> Iterator[Place]:
+def _counted(columns: Sequence[Column]) -> Iterator[Place]:
     """Without numpy; the reference for what is done with it."""
-    seen: set[int] = set()
-    doubles: set[int] = set()
+    counts: Counter[int] = Counter()
     for column in columns:
         for piece in column.pieces():
-            values = set(piece)
-            doubles |= values & seen
-            if len(values) < len(piece):
-                doubles.update(value for value, times in Counter(piece).items() if times > 1)
-            seen |= values
-    del seen
+            counts.update(piece)
+    doubles = {value for value, times in counts.items() if times > 1}
+    del counts
     for number, column in enumerate(columns):
         start = 0
         for piece in column.pieces():
-            if not doubles.isdisjoint(piece):
-                yield from (
-                    Place(each, number, row) for row, each in enumerate(piece, start) if each in doubles
-                )
+            for at in compress(count(), map(doubles.__contains__, piece)):
+                yield Place(piece[at], number, start + at)
             start += len(piece)
 
 
