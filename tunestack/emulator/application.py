@@ -95,7 +95,8 @@ class Application:
             reply = await self._call(match, incoming, principal)
         except ApiError as error:
             message = error.message
-            reply = Reply(error.body(service), error.code)
+            # HTTP gives an answer that says "not modified" no body.
+            reply = Reply(None if error.code == 304 else error.body(service), error.code)
         except Exception as error:
             # A defect of the emulator is answered as Google answers a defect of its own, and logged whole.
             log.exception("%s %s", incoming.verb, incoming.raw_path)
@@ -179,7 +180,12 @@ class Application:
                 reply.body = self._checked(match, reply.body)
             fields = incoming.parameter("fields") or incoming.parameter("$fields")
             if fields:
-                reply.body = partial_response.select(reply.body, partial_response.parse(fields))
+                tree = partial_response.parse(fields)
+                if method.service == "storage" and method.response:
+                    partial_response.check(
+                        tree, self.state.documents.schemas[method.document], method.response
+                    )
+                reply.body = partial_response.select(reply.body, tree)
         return reply
 
     def _apart(self, match: Match, query: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], Json]:

@@ -6,6 +6,7 @@ https://cloud.google.com/storage/docs/json_api#partial-response
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from tunestack.emulator.errors import invalid
@@ -46,6 +47,19 @@ def _list(tokens: list[str]) -> tuple[_Tree, list[str]]:
             raise invalid(f"Invalid field selection {tokens[0]}")
         tokens = tokens[1:]
     return tree, tokens
+
+
+def check(tree: _Tree, schemas: Mapping[str, Any], message: str) -> None:
+    """Raises 400 on a name that a message of Google's has not, as Cloud Storage does."""
+    properties = schemas.get(message, {}).get("properties")
+    for name, below in tree.items():
+        if name == "*" or properties is None:
+            continue
+        if name not in properties:
+            raise invalid(f"Invalid field selection {name}")
+        declared = properties[name].get("items", properties[name])
+        if below and "$ref" in declared:
+            check(below, schemas, declared["$ref"])
 
 
 def select(value: Any, tree: _Tree) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import uuid
 
@@ -273,3 +274,63 @@ def test_a_plain_client_finds_the_emulator_by_its_environment(emulator, monkeypa
     name = f"b-{uuid.uuid4().hex[:12]}"
     client.create_bucket(name)
     assert name in {bucket.name for bucket in client.list_buckets()}
+
+
+def test_what_has_not_changed_is_not_sent_again(emulator):
+    bucket = emulator.bucket()
+    blob = bucket.blob("a")
+    blob.upload_from_string("x")
+    with pytest.raises(exceptions.NotModified):
+        bucket.get_blob("a", if_generation_not_match=blob.generation)
+    path = f"/download/storage/v1/b/{bucket.name}/o/a"
+    answer = emulator.http.get(path, params={"alt": "media", "ifGenerationNotMatch": blob.generation})
+    assert (answer.status_code, answer.content) == (304, b"")
+    with pytest.raises(exceptions.PreconditionFailed):
+        blob.delete(if_generation_match=1)
+
+
+def test_a_glob_stops_at_slashes_where_it_says(emulator):
+    bucket = emulator.bucket()
+    for name in ("d/1", "d/2", "d/e/3", "d.txt"):
+        bucket.blob(name).upload_from_string("")
+
+    def found(glob):
+        return [blob.name for blob in bucket.list_blobs(match_glob=glob)]
+
+    assert found("d/*") == ["d/1", "d/2"]
+    assert found("d/**") == ["d/1", "d/2", "d/e/3"]
+    assert found("d?1") == []
+    assert found("d/{1,e/3}") == ["d/1", "d/e/3"]
+    assert found("d/[!1]") == ["d/2"]
+    assert found("d.*") == ["d.txt"]
+    with pytest.raises(exceptions.BadRequest, match="glob"):
+        found("d/[z-a]")
+
+
+def test_what_is_stored_as_gzip_is_unpacked_for_who_cannot(emulator):
+    bucket = emulator.bucket()
+    blob = bucket.blob("packed")
+    blob.content_encoding = "gzip"
+    packed = gzip.compress(b"rows and rows")
+    blob.upload_from_string(packed)
+    assert blob.download_as_bytes(raw_download=True) == packed
+    assert blob.download_as_bytes() == b"rows and rows"
+    path = f"/download/storage/v1/b/{bucket.name}/o/packed?alt=media"
+    plain = emulator.http.get(path, headers={"accept-encoding": "identity"})
+    assert (plain.content, plain.headers.get("content-encoding")) == (b"rows and rows", None)
+    assert plain.headers["x-goog-stored-content-encoding"] == "gzip"
+
+
+def test_a_field_that_there_is_not_is_refused(emulator):
+    bucket = emulator.bucket()
+    path = f"/storage/v1/b/{bucket.name}/o"
+    for fields, wrong in (("items(name,nosuch)", "nosuch"), ("nextToken", "nextToken"), ("items/acl/x", "x")):
+        answer = emulator.http.get(path, params={"fields": fields})
+        assert (answer.status_code, f"Invalid field selection {wrong}" in answer.text) == (400, True)
+    assert emulator.http.get(path, params={"fields": "items(name,metadata/anything),kind"}).status_code == 200
+
+
+def test_a_bucket_is_not_called_after_google(emulator):
+    for name in ("goog-x", "my-google-data"):
+        with pytest.raises(exceptions.BadRequest, match="Invalid bucket name"):
+            emulator.storage().create_bucket(name)

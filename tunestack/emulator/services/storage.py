@@ -6,13 +6,15 @@ Words of the errors: answers of storage.googleapis.com as client libraries' test
 from __future__ import annotations
 
 import base64
+import re
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 
 from tunestack.emulator.call import Call
-from tunestack.emulator.errors import ApiError, not_found
+from tunestack.emulator.errors import ApiError, invalid, not_found
 from tunestack.emulator.services.storage_protection import shown_retention
 from tunestack.emulator.state import State
 
@@ -31,9 +33,14 @@ def get_bucket(state: State, name: str) -> Json:
 
 
 def check_preconditions(
-    query: Json, generation: int | None, metageneration: int | None, source: bool = False
+    query: Json,
+    generation: int | None,
+    metageneration: int | None,
+    source: bool = False,
+    *,
+    reads: bool = False,
 ) -> None:
-    """412 (304 for the "not" forms on a read) unless the ``if…Match`` parameters hold.
+    """412 (304 for the "not" forms where it ``reads``) unless the ``if…Match`` parameters hold.
 
     ``generation`` None means that there is no live object; ``ifGenerationMatch=0`` asks for just that.
     """
@@ -46,12 +53,38 @@ def check_preconditions(
     ):
         want = query.get(parameter)
         if want is not None and (have == want) is not equal:
+            if reads and not equal:
+                raise ApiError("FAILED_PRECONDITION", "Not Modified", code=304, reason="notModified")
             raise ApiError(
                 "FAILED_PRECONDITION",
                 "At least one of the pre-conditions you specified did not hold.",
                 code=412,
                 reason="conditionNotMet",
             )
+
+
+_GLOB = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+
+
+@lru_cache(maxsize=64)
+def glob_pattern(glob: str) -> re.Pattern[str]:
+    """What a ``matchGlob`` fits: ``*`` and ``?`` stop at a slash, ``**`` does not; ``[a-c]``, ``{one,two}``.
+
+    cloud.google.com/storage/docs/json_api/v1/objects/list#list-objects-and-prefixes-using-glob
+    """
+    parts = re.split(r"(\*\*|\*|\?|\[[^\]]+\]|\{[^{}]*\})", glob)
+    found = []
+    for part in parts:
+        if part.startswith("{") and part.endswith("}"):
+            found.append(f"(?:{'|'.join(re.escape(each) for each in part[1:-1].split(','))})")
+        elif part.startswith("[") and part.endswith("]"):
+            found.append("[^" + part[2:] if part[1] in "!^" else part)
+        else:
+            found.append(_GLOB.get(part, re.escape(part)))
+    try:
+        return re.compile("".join(found), re.DOTALL)
+    except re.error:
+        raise invalid(f"Invalid glob pattern: {glob}") from None
 
 
 def find_object(state: State, bucket: str, name: str, generation: int | None = None) -> Json | None:

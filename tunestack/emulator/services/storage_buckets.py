@@ -44,6 +44,8 @@ def insert(call: Call) -> Json:
     # cloud.google.com/storage/docs/buckets#naming
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", name) or (len(name) > 63 and "." not in name):
         raise invalid(f"Invalid bucket name: '{name}'")
+    if name.startswith("goog") or "google" in name:
+        raise invalid(f"Invalid bucket name: '{name}'")
     project = call.query.get("project")
     if not project:
         raise invalid("Required parameter: project")
@@ -91,7 +93,7 @@ def insert(call: Call) -> Json:
 @implements("storage.buckets.get")
 def get(call: Call) -> Json:
     row = get_bucket(call.state, call.path["bucket"])
-    check_preconditions(call.query, None, int(row["metageneration"]))
+    check_preconditions(call.query, None, int(row["metageneration"]), reads=True)
     return shown_bucket(call, row)
 
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
-import fnmatch
-import re
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
-from tunestack.emulator.call import Call, FilePart, Reply, implements
+from tunestack.emulator.call import Call, Reply, implements
 from tunestack.emulator.contents import Content
 from tunestack.emulator.errors import ApiError, invalid, not_found
 from tunestack.emulator.schema import merge_patch
@@ -24,9 +21,10 @@ from tunestack.emulator.services.storage import (
     find_object,
     get_bucket,
     get_object,
-    object_etag,
+    glob_pattern,
     shown_object,
 )
+from tunestack.emulator.services.storage_downloads import download
 from tunestack.emulator.services.storage_lifecycle import due_action
 from tunestack.emulator.services.storage_notifications import announce
 from tunestack.emulator.services.storage_protection import (
@@ -56,7 +54,6 @@ WRITABLE = {
     "temporaryHold",
 }
 _NEWEST = 2**63 - 1
-_READ_WHOLE = 1 << 20
 _MEBIBYTE = 1 << 20
 
 
@@ -216,7 +213,8 @@ def _asked(call: Call) -> Json:
         return _soft_deleted(call, bucket, name, generation)
     apply_lifecycle(state, get_bucket(state, bucket))
     body = get_object(state, bucket, name, generation)
-    check_preconditions(call.query, int(body["generation"]), int(body["metageneration"]))
+    reads = call.method.id == "storage.objects.get"
+    check_preconditions(call.query, int(body["generation"]), int(body["metageneration"]), reads=reads)
     return body
 
 
@@ -331,7 +329,7 @@ def _listed(call: Call) -> Iterator[tuple[str, int, bytes]]:
             after = (str(name), int(generation))
         except (binascii.Error, ValueError, TypeError):
             raise invalid("Invalid page token") from None
-    glob = query.get("matchGlob")
+    glob = glob_pattern(query["matchGlob"]) if query.get("matchGlob") else None
     rows = call.state.database.execute(
         "SELECT name, generation, body FROM object WHERE bucket = ? AND (name, generation) > (?, ?)"
         " AND name >= ? AND name < ? AND (live OR ?) ORDER BY name, generation",
@@ -342,7 +340,7 @@ def _listed(call: Call) -> Iterator[tuple[str, int, bytes]]:
         bool(query.get("versions")),
     )
     for name, generation, body in rows:
-        if glob is None or fnmatch.fnmatchcase(name, glob):
+        if glob is None or glob.fullmatch(name):
             yield name, generation, body
 
 
@@ -351,45 +349,3 @@ def _key_for(state: State, bucket: Json, query: Json) -> str | None:
     default = bucket.get("encryption", {}).get("defaultKmsKeyName")
     name = query.get("kmsKeyName") or query.get("destinationKmsKeyName") or default
     return storage_key_version(state, bucket["projectNumber"], bucket["location"], name) if name else None
-
-
-def download(state: State, asked: Mapping[str, str], body: Json) -> Reply:
-    """The content of an object, or the part of it that the headers ask for (names in lower case)."""
-    size = int(body["size"])
-    hashes = [f"crc32c={body['crc32c']}"] + ([f"md5={body['md5Hash']}"] if "md5Hash" in body else [])
-    headers = {
-        "accept-ranges": "bytes",
-        "content-type": body["contentType"],
-        "etag": object_etag(body),
-        "last-modified": datetime.fromisoformat(body["updated"]).strftime("%a, %d %b %Y %H:%M:%S GMT"),
-        "x-goog-generation": body["generation"],
-        "x-goog-hash": ",".join(hashes),
-        "x-goog-metageneration": body["metageneration"],
-        "x-goog-storage-class": body["storageClass"],
-        "x-goog-stored-content-encoding": body.get("contentEncoding", "identity"),
-        "x-goog-stored-content-length": body["size"],
-    }
-    for field, header in (
-        ("contentEncoding", "content-encoding"),
-        ("contentDisposition", "content-disposition"),
-        ("contentLanguage", "content-language"),
-        ("cacheControl", "cache-control"),
-    ):
-        if body.get(field):
-            headers[header] = body[field]
-    start, end, status = 0, size, 200
-    wanted = re.fullmatch(r"bytes=(\d*)-(\d*)", asked.get("range", ""))
-    if wanted and any(wanted.groups()):
-        first, last = wanted.groups()
-        start = int(first) if first else max(0, size - int(last))
-        end = min(int(last) + 1, size) if first and last else size
-        if start >= end:
-            raise ApiError("OUT_OF_RANGE", "The requested range cannot be satisfied.", code=416)
-        headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
-        status = 206
-    path = state.contents.path(digest_of(state, body))
-    if end - start <= _READ_WHOLE:
-        with path.open("rb") as file:
-            file.seek(start)
-            return Reply(file.read(end - start), status, headers)
-    return Reply(FilePart(path, start, end - start), status, headers)

@@ -21,7 +21,8 @@ from tunestack.emulator.errors import ApiError
 from tunestack.emulator.services.customer_keys import check_readable
 from tunestack.emulator.services.iam_service_account_keys import KEYS
 from tunestack.emulator.services.storage import check_preconditions, find_object, get_bucket
-from tunestack.emulator.services.storage_objects import apply_lifecycle, download, retire_object, store
+from tunestack.emulator.services.storage_downloads import download
+from tunestack.emulator.services.storage_objects import apply_lifecycle, retire_object, store
 from tunestack.emulator.state import State
 
 Json = dict[str, Any]
