@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,13 @@ WIDTH_OF_A_LOG = 120
 
 
 def console(color: str = "auto") -> Console:
-    """Return the console; ``color`` is auto, always or never (NO_COLOR is respected by rich)."""
+    """Return the console; ``color`` is auto, always or never; ``auto`` respects ``NO_COLOR`` in the environment."""
     from rich.console import Console
 
+    plain = color == "never" or (color == "auto" and bool(os.environ.get("NO_COLOR")))
     return Console(
-        no_color=True if color == "never" else None,
+        color_system=None if plain else "auto",  # without bold and dim too, as the engine's display
+        no_color=plain,
         force_terminal=True if color == "always" else None,
         width=None if sys.stdout.isatty() else WIDTH_OF_A_LOG,
         soft_wrap=False,

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tunestack.cli import main as cli
+from tunestack.cli.terminal import console
 
 HEAVY = ("pulumi", "grpc", "torch", "httpx", "google.cloud.storage", "rich", "pydantic", "yaml", "jinja2")
 
@@ -52,3 +53,27 @@ def test_outside_a_project_the_error_says_what_to_do(
     assert "there is no Pulumi.yaml here" in capsys.readouterr().err
     assert cli.main(["outputs", "--cwd", str(tmp_path), "--json"]) == 2
     assert json.loads(capsys.readouterr().out)["problems"][0]["code"] == "no-project"
+
+
+@pytest.mark.parametrize(
+    ("color", "environment", "styled"),
+    [
+        ("auto", {"FORCE_COLOR": "1"}, True),
+        ("auto", {"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+        ("never", {"FORCE_COLOR": "1"}, False),
+        ("always", {"NO_COLOR": "1"}, True),
+    ],
+)
+def test_no_style_is_left_where_colours_are_turned_off(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    color: str,
+    environment: dict[str, str],
+    styled: bool,
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"TERM": "xterm-256color", **environment}.items():
+        monkeypatch.setenv(name, value)
+    console(color).print("[bold]a[/bold] [red]b[/red] [dim]c[/dim]")
+    assert ("\x1b[" in capsys.readouterr().out) is styled
