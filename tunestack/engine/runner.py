@@ -24,16 +24,19 @@ from typing import Any
 REFUSAL = "the embedded engine does not implement"  # the words of errors.EngineRefused
 MESSAGE_SHOWN = 32  # exit code: the error has been shown already (the CLI's own convention)
 # Every output is a task with its closures, alive until the end: at Python's threshold of 700 new objects the collector
-# looks through all of them again and again, and takes half the time of a program with a thousand resources.
-COLLECTED_AFTER = 100_000
-GATHERING_SECONDS = 1.0
+# looks through all of them again and again, and takes half the time of a program with a thousand resources. This many
+# are some 50 MB.
+COLLECTED_AFTER = 500_000
+GATHERING_SECONDS_EACH = 200e-6  # a hundred times what one output costs in one wait
 
 
 class GatheringAsyncio:
-    """`asyncio` for the SDK's loop over its outputs: `wait` gathers what completes within a second.
+    """`asyncio` for the SDK's loop over its outputs: `wait` gathers what completes before it returns.
 
     That loop waits for the first of all pending outputs, again and again; each time costs as much as there are
-    outputs, so that a thousand resources take longer to wait for than to register. A failure is still told at once.
+    outputs, so that a thousand resources take longer to wait for than to register. Here it gathers for a time in
+    proportion to that: four seconds for a thousand resources of twenty outputs, a moment for a few. A failure among
+    them is still told at once.
     """
 
     def __getattr__(self, name: str) -> Any:
@@ -44,7 +47,9 @@ class GatheringAsyncio:
         if options == {"return_when": asyncio.FIRST_COMPLETED}:
             tasks = set(tasks)
             done, pending = await asyncio.wait(
-                tasks, timeout=GATHERING_SECONDS, return_when=asyncio.FIRST_EXCEPTION
+                tasks,
+                timeout=len(tasks) * GATHERING_SECONDS_EACH,
+                return_when=asyncio.FIRST_EXCEPTION,
             )
             if done:
                 return done, pending

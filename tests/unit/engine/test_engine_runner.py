@@ -6,12 +6,17 @@ import asyncio
 
 import pytest
 
-from tunestack.engine.runner import GATHERING_SECONDS, GatheringAsyncio
+from tunestack.engine.runner import GatheringAsyncio
 
 FIRST = asyncio.FIRST_COMPLETED
+EACH = "tunestack.engine.runner.GATHERING_SECONDS_EACH"
 
 
-async def test_what_completes_one_after_the_other_is_waited_for_once() -> None:
+async def test_what_completes_one_after_the_other_is_waited_for_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(EACH, 10.0)
+
     async def end(turns: int) -> int:
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -23,7 +28,9 @@ async def test_what_completes_one_after_the_other_is_waited_for_once() -> None:
 
 
 @pytest.mark.parametrize("turns", [0, 1, 5], ids=["before", "first", "after another"])
-async def test_a_failure_is_told_at_once(turns: int) -> None:
+async def test_a_failure_is_told_at_once(turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EACH, 10.0)
+
     async def fail() -> None:
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -34,22 +41,21 @@ async def test_a_failure_is_told_at_once(turns: int) -> None:
     never = asyncio.ensure_future(asyncio.Event().wait())
     started = loop.time()
     done, pending = await GatheringAsyncio().wait([failing, other, never], return_when=FIRST)
-    assert loop.time() - started < GATHERING_SECONDS / 2
+    assert loop.time() - started < 5
     assert isinstance(failing.exception(), ValueError)
     assert failing in done
     assert pending == {never}
     never.cancel()
 
 
-async def test_what_takes_long_does_not_hold_up_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tunestack.engine.runner.GATHERING_SECONDS", 0.01)
+async def test_what_takes_long_does_not_hold_up_the_rest() -> None:
     quick, never = asyncio.ensure_future(asyncio.sleep(0)), asyncio.ensure_future(asyncio.Event().wait())
     assert await GatheringAsyncio().wait([quick, never], return_when=FIRST) == ({quick}, {never})
     never.cancel()
 
 
 async def test_it_waits_for_as_long_as_nothing_completes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tunestack.engine.runner.GATHERING_SECONDS", 0.0)
+    monkeypatch.setattr(EACH, 0.0)
     late = asyncio.ensure_future(asyncio.sleep(0.01))
     assert await GatheringAsyncio().wait([late], return_when=FIRST) == ({late}, set())
 
