@@ -75,6 +75,13 @@ class Access:
             bucket = call.path.get("destinationBucket") or call.path["bucket"]
             self.require_overwrite(call, bucket, call.path["destinationObject"])
 
+    def require_creation(self, call: Call, bucket: str, name: str) -> None:
+        """Raises 403 where the caller may not put an object, whose name is known once its upload was read."""
+        resource = bucket_resource(self._state, bucket, name) if self.enforced else None
+        if resource is not None:
+            self._require("storage", self._principal(call), "storage.objects.create", resource)
+            self.require_overwrite(call, bucket, name)
+
     def require_overwrite(self, call: Call, bucket: str, name: str) -> None:
         """Raises 403 where an object is in the way that the caller may not delete."""
         if not self.enforced:
@@ -187,7 +194,7 @@ class Access:
     def _bindings(self, policy: str) -> list[Json]:
         """The bindings of a policy with those that Google has without writing them down."""
         state = self._state
-        if policy.startswith("buckets/"):
+        if policy.startswith("buckets/") and policy.count("/") == 1:
             return _bucket_bindings(state, policy)
         if is_dataset(policy):
             return dataset_bindings(state, policy)

@@ -33,17 +33,29 @@ class Resource:
     service: str
 
 
-def bucket_resource(state: State, bucket: str, name: str | None = None) -> Resource | None:
-    """A bucket, or an object in it; None where there is no such bucket."""
+def bucket_resource(
+    state: State, bucket: str, name: str | None = None, *, kind: str = "objects", prefix: str = ""
+) -> Resource | None:
+    """A bucket, or an object or managed folder in it; None where there is no such bucket.
+
+    The policies of the managed folders that it lies in count for it, and those of ``prefix`` for a bucket whose
+    objects are listed.
+    """
     row = state.rows.find(f"buckets/{bucket}")
     if row is None:
         return None
-    policies = (f"buckets/{bucket}", f"projects/{row['projectNumber']}")
+    folders = [
+        f"buckets/{bucket}/managedFolders/{folder['name']}"
+        for folder in state.rows.list("managedFolders", bucket)
+        if (name or prefix).startswith(folder["name"])
+    ]
+    policies = (*folders, f"buckets/{bucket}", f"projects/{row['projectNumber']}")
     shown = f"projects/_/buckets/{bucket}"
     service = "storage.googleapis.com"
     if name is None:
         return Resource(policies, shown, f"{service}/Bucket", service)
-    return Resource(policies, f"{shown}/objects/{name}", f"{service}/Object", service)
+    noun = "Object" if kind == "objects" else "ManagedFolder"
+    return Resource(policies, f"{shown}/{kind}/{name}", f"{service}/{noun}", service)
 
 
 def account_resource(state: State, email: str, project: str) -> Resource:
@@ -74,6 +86,12 @@ def resource_of(call: Call) -> Resource | None:
     service = f"{call.method.service}.googleapis.com"
     if call.method.service == "storage":
         bucket = path.get("bucket") or path.get("destinationBucket")
+        if "managedFolder" in path:
+            return bucket_resource(state, str(bucket), path["managedFolder"], kind="managedFolders")
+        if call.method.id == "storage.objects.insert" and state.rows.list("managedFolders", str(bucket)):
+            return None  # a folder's policy may count: asked once the object's name is known
+        if call.method.id == "storage.objects.list":
+            return bucket_resource(state, str(bucket), prefix=call.query.get("prefix", ""))
         if bucket:
             return bucket_resource(state, bucket, path.get("object") or path.get("destinationObject"))
         return named_resource(state, f"projects/{_asked_project(call)}", service)

@@ -42,6 +42,7 @@ SERVICES = (
     "storage_buckets",
     "storage_copies",
     "storage_hmac_keys",
+    "storage_managed_folders",
     "storage_notifications",
     "storage_objects",
     "storage_soft_delete",

@@ -60,7 +60,7 @@ async def _begin(call: Call) -> Reply:
     announced = incoming.headers.get("x-upload-content-type")
     if announced:
         metadata.setdefault("contentType", announced)
-    _name(call, metadata)
+    call.state.access.require_creation(call, call.path["bucket"], _name(call, metadata))
     return resumable.begin(call, metadata)
 
 
@@ -68,7 +68,7 @@ def _stored(call: Call, metadata: Json, content: Content, *, raw: bool = False) 
     bucket, name = call.path["bucket"], _name(call, metadata)
     try:
         if not raw:
-            call.state.access.require_overwrite(call, bucket, name)
+            call.state.access.require_creation(call, bucket, name)
         body = store(call.state, bucket, name, metadata, content, call.query)
     except ApiError:
         forget_unused(call.state, content.digest)
