@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from tunestack.emulator import admin, partial_response
+from tunestack.emulator import admin, partial_response, update_mask
 from tunestack.emulator.access.enforcement import UNKNOWN
 from tunestack.emulator.access.policy import ANONYMOUS
 from tunestack.emulator.call import HANDLERS, PARTS, Call, FilePart, Incoming, Reply
@@ -53,6 +53,7 @@ _COMMON = {
     "upload_protocol",
     "userIp",
 }
+_SIZES = ("pageSize", "maxResults")
 # Services that take query parameters which their documents lack: Google's clients send some.
 _LENIENT = ("bigquery", "storage")
 
@@ -164,6 +165,11 @@ class Application:
             self.state.access.require(call)
         if problem:  # said only to who may call
             raise problem
+        if call.query.get("updateMask") and method.request:
+            documents = self.state.documents.schemas[method.document]
+            call.query["updateMask"] = update_mask.checked(
+                call.query["updateMask"], documents, method.request
+            )
         customer_keys.check(call)
         if inspect.iscoroutinefunction(handler):
             answer = await handler(call)
@@ -259,6 +265,8 @@ def typed_query(parameters: Json, query: list[tuple[str, str]], *, strict: bool)
                 value = int(text)
             except ValueError:
                 raise invalid(f"Invalid value '{text}' for parameter {name}: expected an integer") from None
+            if name in _SIZES and value < 0:
+                raise invalid(f"Invalid value '{text}' for parameter {name}: it is negative")
         elif declared["type"] == "boolean":
             value = text.lower() == "true"
         if declared.get("repeated"):

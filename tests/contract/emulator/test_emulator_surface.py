@@ -198,3 +198,28 @@ def test_coverage_names_what_is_implemented(emulator):
     services = emulator.call("GET", "/_local/coverage")["services"]
     assert "aiplatform.projects.locations.endpoints.predict" in services["aiplatform"]["implemented"]
     assert services["aiplatform"]["known"] > 1000
+
+
+def test_a_mask_names_fields_that_there_are_and_that_a_caller_may_write(emulator):
+    parent = "/v1/projects/masks/locations/us-central1/endpoints"
+    made = emulator.call("POST", parent, {"displayName": "e", "labels": {"a": "1"}})["response"]["name"]
+    before = emulator.call("GET", f"/v1/{made}")
+    body = {"displayName": "f", "labels": {"a_b": "2"}, "createTime": "2020-01-01T00:00:00Z"}
+
+    def patched(mask):
+        return emulator.http.patch(f"/v1/{made}", params={"updateMask": mask}, json=body)
+
+    for mask, words in (("nosuch", "Invalid field path"), ("displayName,encryption_spec.nosuch", "nosuch")):
+        assert (patched(mask).status_code, words in patched(mask).text) == (400, True)
+    assert "Only the server writes createTime" in patched("createTime").text
+    changed = patched("display_name,createTime").json()
+    assert (changed["displayName"], changed["labels"]) == ("f", {"a": "1"})
+    assert changed["createTime"] == before["createTime"]
+    assert patched("labels.a_b").json()["labels"] == {"a": "1", "a_b": "2"}
+
+
+def test_a_page_of_less_than_nothing_is_refused(emulator):
+    answer = emulator.http.get("/v1/projects/p1/locations/us-central1/endpoints", params={"pageSize": "-1"})
+    assert (answer.status_code, "pageSize: it is negative" in answer.text) == (400, True)
+    answer = emulator.http.get(f"/storage/v1/b/{emulator.bucket().name}/o", params={"maxResults": "-1"})
+    assert (answer.status_code, "negative" in answer.text) == (400, True)
