@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Generic, TypeVar
 
 import pulumi
 from pulumi import Output
-from pydantic.alias_generators import to_camel
 
 T = TypeVar("T")
 
@@ -41,4 +41,12 @@ class Declared(pulumi.CustomResource):
 
 def wire(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The inputs that are there, under their wire names."""
-    return {to_camel(name): value for name, value in inputs.items() if value is not None}
+    return {wire_name(name): value for name, value in inputs.items() if value is not None}
+
+
+@cache
+def wire_name(name: str) -> str:
+    """The camelCase of a snake_case name. By hand: pydantic's takes as long to import as all else that a program needs
+    of this package."""
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))

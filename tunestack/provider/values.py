@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeGuard
 
-from google.protobuf.struct_pb2 import ListValue, Struct, Value
+from google.protobuf.struct_pb2 import Struct, Value
 
 SIGNATURE_KEY: Final = "4dabf18193072939515e22adb298388d"
 SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - a signature of the protocol, no secret
@@ -49,7 +49,8 @@ Properties = dict[str, Any]
 
 def decode(struct: Struct) -> Properties:
     """The wire's property map as Python values. Raises ValueError for assets and archives, which we have no use for."""
-    return {key: _decode(value) for key, value in struct.fields.items()}
+    fields = struct.fields  # its own `items` looks up each key twice
+    return {key: _decode(fields[key]) for key in fields}
 
 
 def _decode(value: Value) -> Any:
@@ -93,34 +94,34 @@ def encode(properties: Mapping[str, Any]) -> Struct:
     struct = Struct()
     for key, value in properties.items():
         if value is not None:
-            struct.fields[key].CopyFrom(_encode(value))
+            _fill(struct.fields[key], value)
     return struct
 
 
-def _encode(value: Any) -> Value:
+def _fill(target: Value, value: Any) -> None:
     if value is None:
-        return Value(null_value=0)  # type: ignore[arg-type]
-    if value is UNKNOWN:
-        return Value(string_value=UNKNOWN_TEXT)
-    if isinstance(value, Secret):
-        fields = Struct()
-        fields.fields[SIGNATURE_KEY].string_value = SECRET
-        fields.fields["value"].CopyFrom(_encode(value.value))
-        return Value(struct_value=fields)
-    if isinstance(value, bool):
-        return Value(bool_value=value)
-    if isinstance(value, int | float):
-        return Value(number_value=float(value))
-    if isinstance(value, str):
-        return Value(string_value=value)
-    if isinstance(value, Mapping):
-        fields = Struct()
+        target.null_value = 0  # type: ignore[assignment]
+    elif value is UNKNOWN:
+        target.string_value = UNKNOWN_TEXT
+    elif isinstance(value, str):
+        target.string_value = value
+    elif isinstance(value, bool):
+        target.bool_value = value
+    elif isinstance(value, int | float):
+        target.number_value = float(value)
+    elif isinstance(value, Secret):
+        target.struct_value.fields[SIGNATURE_KEY].string_value = SECRET
+        _fill(target.struct_value.fields["value"], value.value)
+    elif isinstance(value, Mapping):
+        target.struct_value.SetInParent()
         for key, item in value.items():
-            fields.fields[str(key)].CopyFrom(_encode(item))
-        return Value(struct_value=fields)
-    if isinstance(value, list | tuple):
-        return Value(list_value=ListValue(values=[_encode(item) for item in value]))
-    raise TypeError(f"no wire form for {type(value).__name__}")
+            _fill(target.struct_value.fields[str(key)], item)
+    elif isinstance(value, list | tuple):
+        target.list_value.SetInParent()
+        for item in value:
+            _fill(target.list_value.values.add(), item)
+    else:
+        raise TypeError(f"no wire form for {type(value).__name__}")
 
 
 def plain(value: Any) -> Any:
@@ -129,6 +130,8 @@ def plain(value: Any) -> Any:
 
 
 def _map(value: Any, on_secret: Callable[[Secret], Any]) -> Any:
+    if value is None or isinstance(value, str | int | float):
+        return value  # first: most values are
     if isinstance(value, Secret):
         return on_secret(value)
     if isinstance(value, Mapping):

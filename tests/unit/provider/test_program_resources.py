@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
+from importlib.resources import files
 from typing import Any
 
 import pulumi
 import pytest
 from pulumi.runtime import mocks, settings, stack
+from pydantic.alias_generators import to_camel, to_snake
 
 from tunestack.provider import Deployment, Evaluation, Grant, ModelVersion, PipelineJob, Provider
+from tunestack.provider.declaring import wire_name
 
 RULE = {"set": "plain", "metric": "accuracy", "at_least": 0.85}
 
@@ -144,3 +148,11 @@ def test_the_package_gives_nothing_else() -> None:
 
     with pytest.raises(AttributeError, match="Managr"):
         _ = tunestack.provider.Managr
+
+
+def test_the_programs_names_are_the_providers() -> None:
+    """The provider reads its inputs with pydantic's conversion, which a program does not load."""
+    schema = json.loads(files("tunestack.provider").joinpath("schema.json").read_text())
+    names = {name for resource in schema["resources"].values() for name in resource["inputProperties"]}
+    assert {to_camel(to_snake(name)) for name in names} == names
+    assert {wire_name(to_snake(name)) for name in names} == names
