@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
 from tunestack.emulator import admin, partial_response, update_mask
@@ -32,6 +32,9 @@ from tunestack.emulator.services.storage_batch import answer_batch
 from tunestack.emulator.state import State
 
 Json = dict[str, Any]
+
+CLIENT_CLOSED_REQUEST = 499
+"""As the logs of nginx and of Google's load balancers have it; HTTP itself has no number for it."""
 
 log = logging.getLogger("tunestack.emulator")
 
@@ -98,6 +101,10 @@ class Application:
             message = error.message
             # HTTP gives an answer that says "not modified" no body.
             reply = Reply(None if error.code == 304 else error.body(service), error.code)
+        except ClientDisconnect:
+            # Killed before its request was whole: nothing is carried out, and nobody reads the answer.
+            message = "the client went away before its request was whole"
+            reply = Reply(None, CLIENT_CLOSED_REQUEST)
         except Exception as error:
             # A defect of the emulator is answered as Google answers a defect of its own, and logged whole.
             log.exception("%s %s", incoming.verb, incoming.raw_path)
