@@ -265,6 +265,25 @@ def test_a_metric_has_the_distribution_of_what_it_extracts_by_label(emulator, lo
     found = point["value"]["distributionValue"]
     assert (found["count"], found["mean"], found["bucketCounts"]) == ("3", 1.5, ["1", "1", "1"])
     assert found["sumOfSquaredDeviation"] == pytest.approx(2.0)
+
+    def aligned(**aggregation):
+        (series,) = emulator.call(
+            "GET",
+            f"/v3/projects/{logs.project}/timeSeries",
+            **{
+                "filter": 'metric.type="logging.googleapis.com/user/loss"',
+                "interval.startTime": (when - timedelta(minutes=5)).isoformat(),
+                "interval.endTime": (when + timedelta(minutes=5)).isoformat(),
+                "aggregation.alignmentPeriod": "600s",
+                **{f"aggregation.{key}": value for key, value in aggregation.items()},
+            },
+        )["timeSeries"]
+        return series["points"][0]["value"]
+
+    assert aligned(perSeriesAligner="ALIGN_PERCENTILE_50") == {"doubleValue": 1.5}
+    joined = {"perSeriesAligner": "ALIGN_DELTA", "crossSeriesReducer": "REDUCE_MEAN"}
+    assert aligned(**joined) == {"doubleValue": 1.5}
+    assert aligned(perSeriesAligner="ALIGN_DELTA")["distributionValue"]["count"] == "3"
     for wrong, words in (
         ({"valueExtractor": "jsonPayload.loss"}, "Invalid extractor"),
         ({"labelExtractors": {}}, "must be the same"),

@@ -15,7 +15,7 @@ from tunestack.emulator.errors import invalid
 from tunestack.emulator.services.cloud_logging_filter import parse
 from tunestack.emulator.services.cloud_logging_state import METRICS
 from tunestack.emulator.services.monitoring_counting import count as count_one
-from tunestack.emulator.services.monitoring_counting import distribution_of
+from tunestack.emulator.services.monitoring_distributions import distribution_of
 from tunestack.emulator.state import State
 
 Json = dict[str, Any]

@@ -1,8 +1,8 @@
 """Time series made regular and joined: aligners and reducers of Cloud Monitoring.
 
 https://cloud.google.com/monitoring/api/ref_v3/rest/v3/projects.alertPolicies#Aggregation. Windows end at the end
-of the interval and go back by the alignment period; a window without points gives none. Interpolation, changes
-in percent and percentiles within one series (which Google has for distributions alone) are refused.
+of the interval and go back by the alignment period; a window without points gives none. Interpolation and changes in
+percent are refused. Distributions are joined, and give percentiles, which no other series does.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import reduce
 from typing import Any
 
 from tunestack.emulator.errors import ApiError, invalid
+from tunestack.emulator.services.monitoring_distributions import joined, percentile
 from tunestack.emulator.services.times import moment, seconds, written
 
 Json = dict[str, Any]
@@ -74,7 +76,7 @@ class Aggregation:
             raise invalid("aggregation.perSeriesAligner must be set where a crossSeriesReducer is.")
         if aligner is not None and period < 60:
             raise invalid("aggregation.alignmentPeriod must be at least 60 seconds.")
-        known = {*_REDUCERS, "DELTA", "RATE", "NEXT_OLDER"}
+        known = {*_REDUCERS, *_PERCENTILES, "DELTA", "RATE", "NEXT_OLDER"}
         if aligner is not None and aligner not in known:
             raise ApiError("UNIMPLEMENTED", f"ALIGN_{aligner} is not played by the tunestack emulator")
         if reducer is not None and reducer not in {*_REDUCERS, *_PERCENTILES}:
@@ -92,6 +94,10 @@ def aggregated(series: list[Series], aggregation: Aggregation, end: datetime) ->
 
 def _aligned(series: Series, aggregation: Aggregation, end: datetime) -> Series:
     aligner, head = str(aggregation.aligner), series.head
+    if head["valueType"] == "DISTRIBUTION":
+        return _aligned_distributions(series, aggregation, end)
+    if aligner in _PERCENTILES:
+        raise invalid(f"ALIGN_{aligner} is for series of distributions, not of {head['valueType']}.")
     if head["valueType"] not in ("BOOL", "INT64", "DOUBLE"):
         raise ApiError(
             "UNIMPLEMENTED", f"aligning {head['valueType']} values is not played by the tunestack emulator"
@@ -114,6 +120,28 @@ def _aligned(series: Series, aggregation: Aggregation, end: datetime) -> Series:
         points.append((written(start), written(window_end), _typed(value_type, result)))
     kind = "DELTA" if aligner == "DELTA" else "GAUGE"
     return Series({**head, "metricKind": kind, "valueType": value_type}, points)
+
+
+def _aligned_distributions(series: Series, aggregation: Aggregation, end: datetime) -> Series:
+    """What came in each window joined (DELTA, SUM), or a percentile of it."""
+    aligner, period = str(aggregation.aligner), timedelta(seconds=aggregation.period)
+    if aligner not in ("DELTA", "SUM", *_PERCENTILES):
+        raise invalid(f"ALIGN_{aligner} is not for series of distributions.")
+    groups: dict[int, list[Json]] = {}
+    for _, at, value in series.points:
+        groups.setdefault(int((end - moment(at)) / period), []).append(value["distributionValue"])
+    points: list[Point] = []
+    for number in sorted(groups):
+        whole = reduce(joined, groups[number])
+        until = end - number * period
+        if aligner in _PERCENTILES:
+            value = {"doubleValue": percentile(whole, _PERCENTILES[aligner])}
+            points.append((written(until), written(until), value))
+        else:
+            points.append((written(until - period), written(until), {"distributionValue": whole}))
+    if aligner in _PERCENTILES:
+        return Series({**series.head, "metricKind": "GAUGE", "valueType": "DOUBLE"}, points)
+    return Series({**series.head, "metricKind": "DELTA"}, points)
 
 
 def _windows(
@@ -143,6 +171,9 @@ def _reduced(series: list[Series], aggregation: Aggregation) -> list[Series]:
     reducer = str(aggregation.reducer)
     result = []
     for values, members in groups.items():
+        if members[0].head["valueType"] == "DISTRIBUTION":
+            result.append(_reduced_distributions(members, aggregation, values))
+            continue
         value_type = _type_after(reducer, members[0].head["valueType"])
         instants: dict[tuple[str, str], list[Number]] = {}
         for one in members:
@@ -156,6 +187,29 @@ def _reduced(series: list[Series], aggregation: Aggregation) -> list[Series]:
             Series(_head_of(members[0].head, aggregation.fields, values) | {"valueType": value_type}, points)
         )
     return result
+
+
+def _reduced_distributions(
+    members: list[Series], aggregation: Aggregation, values: tuple[str, ...]
+) -> Series:
+    reducer, head = str(aggregation.reducer), _head_of(members[0].head, aggregation.fields, values)
+    if reducer not in ("SUM", "MEAN", *_PERCENTILES):
+        raise invalid(f"REDUCE_{reducer} is not for series of distributions.")
+    instants: dict[tuple[str, str], list[Json]] = {}
+    for one in members:
+        for start, end, value in one.points:
+            instants.setdefault((end, start), []).append(value["distributionValue"])
+    points: list[Point] = []
+    for (end, start), found in sorted(instants.items(), reverse=True):
+        whole = reduce(joined, found)
+        if reducer == "SUM":
+            points.append((start, end, {"distributionValue": whole}))
+        else:
+            number = whole["mean"] if reducer == "MEAN" else percentile(whole, _PERCENTILES[reducer])
+            points.append((end, end, {"doubleValue": float(number)}))
+    if reducer == "SUM":
+        return Series(head, points)
+    return Series({**head, "metricKind": "GAUGE", "valueType": "DOUBLE"}, points)
 
 
 def _joined(reducer: str, numbers: list[Number]) -> float:

@@ -36,6 +36,7 @@ def insert(call: Call) -> Json:
         )
     now = state.now()
     folder = {"name": name, "bucket": bucket, "createTime": now, "updateTime": now, "metageneration": "1"}
+    state.policies.delete(_key(bucket, name))  # of one in a bucket of that name that is gone
     return _shown(call, state.rows.create(FOLDERS, bucket, _key(bucket, name), folder))
 
 
