@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from blake3 import blake3
 
-from tunestack.evaluation.judgement import HeldOutSet, Judgement, Replies, Task
+from tunestack.evaluation.judgement import HeldOutRow, HeldOutSet, Judgement, Replies, Task, judge
+from tunestack.spec.job import GateRule
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What was judged. ``notes``: what a reader must know of the models, such as who plays them."""
+    """What was judged, by which rules. ``notes``: what a reader must know of the models, such as who plays them."""
 
     endpoint: str
     base_model: str
@@ -22,6 +23,7 @@ class Subject:
     labels: tuple[str, ...]
     max_output_tokens: int
     notes: tuple[str, ...] = ()
+    rules: tuple[GateRule, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,10 @@ def make_report(
 ) -> Report:
     """Every row with both replies, so that any figure can be counted again; no time, no host: only what decides it."""
     document = {
-        "subject": asdict(subject),
+        "subject": {
+            **asdict(replace(subject, rules=())),
+            "rules": [rule.model_dump(exclude_none=True) for rule in subject.rules],
+        },
         "verdict": judgement.verdict,
         "gate": judgement.lines,
         "scores": judgement.scores,
@@ -48,6 +53,26 @@ def make_report(
     content = text.encode()
     name = f"evaluation-{blake3(content).hexdigest(length=8)}"
     return Report(name, content, _markdown(subject, sets, judgement).encode())
+
+
+def read_report(content: bytes) -> tuple[Subject, list[HeldOutSet], Judgement]:
+    """What a report in JSON tells, judged again from its rows. Raises ValueError where it is none."""
+    try:
+        document = json.loads(content)
+        told = document["subject"]
+        rules = tuple(GateRule.model_validate(rule) for rule in told["rules"])
+        subject = Subject(
+            **{**told, "labels": tuple(told["labels"]), "notes": tuple(told["notes"]), "rules": rules}
+        )
+        sets, replies = [], {}
+        for held in document["sets"]:
+            rows = tuple(HeldOutRow(row["input"], tuple(row["references"])) for row in held["rows"])
+            sets.append(HeldOutSet(held["name"], held["uri"], held["digest"], rows))
+            tuned, base = ([row[who] for row in held["rows"]] for who in ("tuned", "base"))
+            replies[held["name"]] = Replies(tuple(tuned), tuple(base))
+        return subject, sets, judge(subject.task, subject.labels, sets, replies, rules)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"no report of an evaluation, or one of an older version: {error!r}") from error
 
 
 def _set(held: HeldOutSet, replies: Replies) -> dict[str, Any]:

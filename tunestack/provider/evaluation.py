@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from tunestack.evaluation.held_out import read_held_out
 from tunestack.evaluation.judgement import METRICS, HeldOutSet, Judgement, Replies, judge
-from tunestack.evaluation.report import Report, Subject, make_report
+from tunestack.evaluation.report import Report, Subject, make_report, read_report
 from tunestack.provider.following import Interrupted, unless_cancelled
 from tunestack.provider.inputs import Inputs, check_inputs, parse_inputs
 from tunestack.provider.job_inputs import GcsDirectory, Location, Project
@@ -34,6 +34,7 @@ from tunestack.provider.resource import (
 )
 from tunestack.provider.values import UNKNOWN, Properties, has_unknown, plain
 from tunestack.spec.job import GateRule
+from tunestack.vertex.client import location_of
 from tunestack.vertex.errors import NotFound, PermissionDenied
 
 LARGEST_BATCH = 32
@@ -127,12 +128,50 @@ class EvaluationResource(Resource):
         return Created(id_, await self._judge(call, id_, inputs))
 
     async def read(self, call: Call, id_: str, outputs: Properties, inputs: Properties) -> Found | None:
-        """As stored: the scores are a record. A verdict that failed does not read as clean; nothing can be imported."""
+        """As stored: the scores are a record. A verdict that failed does not read as clean.
+
+        An import reads a report, by its address in the bucket (``reportUri``).
+        """
         if not inputs:
-            return None
+            found = await self._imported(id_)
+            if found is None:
+                return None
+            outputs, inputs = found
         if plain(outputs.get("verdict")) == "FAIL":
             raise InitFailed(id_, outputs, _failures(plain(outputs.get("gateResults")) or []), inputs)
         return Found(id_, outputs, inputs)
+
+    async def _imported(self, id_: str) -> tuple[Properties, Properties] | None:
+        """Outputs and inputs of the evaluation that a report is of."""
+        if not id_.startswith("gs://"):
+            raise Refused(
+                "INVALID_ARGUMENT",
+                f"an evaluation is imported by its report, gs://bucket/…/evaluation-….md; {id_!r} is none",
+            )
+        base = id_.removesuffix(".md").removesuffix(".json")
+        try:
+            content = await self.session.storage.read(f"{base}.json")
+        except NotFound:
+            return None
+        subject, sets, judgement = read_report(content)
+        given = {
+            "project": self.session.configuration.project_of(subject.endpoint),
+            "location": location_of(subject.endpoint),
+            "endpoint": subject.endpoint,
+            "baseModel": subject.base_model,
+            "task": subject.task,
+            "labels": list(subject.labels) or None,
+            "heldOut": [{"name": held.name, "uri": held.uri, "digest": held.digest} for held in sets],
+            "gate": [
+                GateInput.model_validate(rule.model_dump()).model_dump(by_alias=True, exclude_none=True)
+                for rule in subject.rules
+            ],
+            "maxOutputTokens": subject.max_output_tokens,
+            "reportDirectory": base.rpartition("/")[0],
+        }
+        known: Properties = {key: value for key, value in given.items() if value is not None}
+        inputs, _ = check_inputs(EvaluationInputs, known)
+        return {**inputs, **_results(judgement, sets, f"{base}.md")}, inputs
 
     async def update(self, call: Call, id_: str, olds: Properties, news: Properties) -> Properties:
         """Judges again."""
@@ -171,9 +210,12 @@ class EvaluationResource(Resource):
             }
             replies[held.name] = Replies(tuned=tuple(answers["tuned"]), base=tuple(answers["base"]))
         labels = tuple(spec.labels or ())
-        judgement = judge(spec.task, labels, sets, replies, [gate.rule for gate in spec.gate])
         notes = await self._notes(spec.endpoint)
-        subject = Subject(spec.endpoint, spec.base_model, spec.task, labels, spec.max_output_tokens, notes)
+        rules = tuple(gate.rule for gate in spec.gate)
+        subject = Subject(
+            spec.endpoint, spec.base_model, spec.task, labels, spec.max_output_tokens, notes, rules
+        )
+        judgement = judge(spec.task, labels, sets, replies, rules)
         report_uri = await self._store(spec.report_directory, make_report(subject, sets, replies, judgement))
         for line in judgement.lines:
             await call.log.info(line)

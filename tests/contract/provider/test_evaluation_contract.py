@@ -139,6 +139,43 @@ async def test_the_same_evaluation_gives_the_same_report(engine: Any, vertex: An
     assert vertex.objects[other["reportUri"]] == content
 
 
+@pytest.mark.parametrize("ending", [".md", ".json"])
+@pytest.mark.parametrize("good", [True, False])
+async def test_an_evaluation_is_imported_by_its_report_as_it_was_judged(
+    engine: Any, vertex: Any, good: bool, ending: str
+) -> None:
+    if not good:
+        vertex.replies = lambda name, text: "sarcasm"
+    inputs = await declared(engine)
+    if good:
+        _, outputs = await engine.create(EVALUATION, inputs)
+    else:
+        outputs = (await failed_gate(engine, engine.create(EVALUATION, inputs))).outputs
+    vertex.requests.clear()
+    report = outputs["reportUri"].replace(".md", ending)
+    if good:
+        id_, read, found = await engine.read(EVALUATION, report, {}, {})
+    else:
+        failure = await failed_gate(engine, engine.read(EVALUATION, report, {}, {}))
+        id_, read, found = failure.id, failure.outputs, failure.inputs
+    wanted = {**inputs, "reportDirectory": inputs["reportDirectory"].rstrip("/")}
+    assert (id_, found, read) == (report, wanted, {**outputs, **wanted})
+    assert (await engine.diff(EVALUATION, id_, read, found, wanted))[0] == (
+        {} if good else {"verdict": "UPDATE"}
+    )
+    assert not [path for _, path in vertex.requests if path.endswith(":predict")]  # nobody is asked again
+
+
+async def test_what_is_no_report_is_not_imported(engine: Any, vertex: Any) -> None:
+    vertex.objects["gs://acme-pipelines/reports/other.json"] = b"{}"
+    for wrong in ("r-0123", "gs://acme-pipelines/reports/other.md"):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await engine.read(EVALUATION, wrong, {}, {})
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert "report" in str(caught.value.details())
+    assert (await engine.read(EVALUATION, "gs://acme-pipelines/reports/none.md", {}, {}))[0] == ""
+
+
 async def test_other_rows_than_declared_are_refused(engine: Any, vertex: Any) -> None:
     vertex.objects["gs://acme-data/plain.jsonl"] = HELD_OUT.replace(b"text 1", b"text 2")
     with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -187,8 +224,6 @@ async def test_a_verdict_is_a_record_a_read_gives_it_back_and_a_delete_leaves_th
     id_, outputs = await engine.create(EVALUATION, inputs)
     vertex.requests.clear()
     assert await engine.read(EVALUATION, id_, outputs, inputs) == (id_, outputs, inputs)
-    imported, _, _ = await engine.read(EVALUATION, id_, {}, {})
-    assert imported == ""
     await engine.delete(EVALUATION, id_, outputs, inputs)
     await engine.delete(EVALUATION, id_, outputs, inputs)
     assert vertex.requests == []
