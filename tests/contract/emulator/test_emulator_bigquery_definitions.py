@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 
 import pytest
@@ -78,6 +79,36 @@ def test_a_table_made_of_a_query_keeps_its_partitions(client, dataset):
     table = client.get_table(f"p1.{dataset}.t")
     assert table.time_partitioning.field == "day"
     assert [field.name for field in table.schema] == ["day", "Loss"]
+
+
+def test_partitions_end_when_their_time_has_come(start):
+    emulator = start()
+    emulator.call("POST", "/_local/clock", {"set": "2027-03-10T12:00:00Z", "stopped": True})
+    client = client_of(emulator)
+    dataset = bigquery.Dataset("p1.days")
+    dataset.default_partition_expiration_ms = 5 * 86_400_000
+    client.create_dataset(dataset)
+    days = "UNNEST([DATE '2027-03-01', DATE '2027-03-07', DATE '2027-03-10']) AS day"
+    run(
+        client,
+        f"""CREATE TABLE days.a PARTITION BY day OPTIONS(partition_expiration_days=3)
+        AS SELECT day FROM {days} UNION ALL SELECT NULL""",
+    )
+    run(client, f"CREATE TABLE days.b PARTITION BY day AS SELECT day FROM {days}")
+    assert client.get_table("p1.days.b").time_partitioning.expiration_ms == 5 * 86_400_000
+
+    def counts(first, second):
+        deadline = time.monotonic() + 20
+        while (found := [client.get_table(f"p1.days.{name}").num_rows for name in "ab"]) != [first, second]:
+            assert time.monotonic() < deadline, found
+            time.sleep(0.05)
+
+    counts(2, 2)
+    emulator.call("POST", "/_local/clock", {"set": "2027-03-12T12:00:00Z"})
+    counts(2, 1)
+    emulator.call("POST", "/_local/clock", {"set": "2027-03-13T12:00:00Z"})
+    counts(1, 1)
+    assert rows(client, "SELECT day FROM days.a") == [{"day": None}]
 
 
 def test_views_and_datasets_are_made_and_dropped_by_statements(client, dataset):

@@ -147,6 +147,10 @@ def create_table(state: State, body: Json) -> Json:
     }
     if "schema" in row:
         row["schema"] = {**row["schema"], "fields": checked(row["schema"].get("fields", []))}
+    if "timePartitioning" in row and dataset.get("defaultPartitionExpirationMs"):
+        default = {"expirationMs": dataset["defaultPartitionExpirationMs"]}
+        row["timePartitioning"] = {**default, **row["timePartitioning"]}
+    state.database.after_commit(state.background.wake)
     lifetime = _DAY if hidden else int(dataset.get("defaultTableExpirationMs", 0))
     if lifetime and "expirationTime" not in row and "timePartitioning" not in row:
         row["expirationTime"] = str(now + lifetime)
@@ -157,6 +161,7 @@ def create_table(state: State, body: Json) -> Json:
 
 def put_table(state: State, row: Json) -> Json:
     changed = {**row, "lastModifiedTime": str(milliseconds(state))}
+    state.database.after_commit(state.background.wake)
     return state.rows.put(table_name(reference_of(row["tableReference"])), changed)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tunestack.emulator.bigquery import expiry as expiry  # works by itself once it is imported
 from tunestack.emulator.bigquery.model import Reference
 from tunestack.emulator.bigquery.queries import view_schema
 from tunestack.emulator.bigquery.tables import (
