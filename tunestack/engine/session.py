@@ -185,10 +185,7 @@ class Session:
         deployment.could_not_find(deployment.scope.replaces.missing(deployment.olds))
         if deployment.failed:
             return
-        for resource in deployment.base.resources:
-            if is_provider_type(resource.type) and not resource.delete:
-                version = resource.inputs.get("version")
-                self._host.warm(package_of(resource.type), version if isinstance(version, str) else "")
+        self._warm_plugins()
         program = self._program
         if program is None:  # pragma: no cover - started for previews and updates
             raise EngineError("an update needs a program")
@@ -217,6 +214,17 @@ class Session:
         finally:
             registered.cancel()
             stopped.cancel()
+
+    def _warm_plugins(self) -> None:
+        """Start what will be needed: plugins of the providers in state, and for a new stack those the project names."""
+        resources = self._deployment.base.resources
+        for resource in resources:
+            if is_provider_type(resource.type) and not resource.delete:
+                version = resource.inputs.get("version")
+                self._host.warm(package_of(resource.type), version if isinstance(version, str) else "")
+        if not resources:
+            for name in self._project.plugin_paths:
+                self._host.warm(name, "")
 
     def _on_line(self, line: str, is_error: bool) -> None:
         self._reporter.diagnostic("info#err" if is_error else "info", f"{line}\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -334,3 +335,24 @@ async def test_a_plugin_already_running_can_be_attached_to(project: Project) -> 
     finally:
         process.kill()
         await process.wait()
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_plugins_that_the_project_names_load_while_a_new_stacks_program_does(
+    project: Project, named: bool
+) -> None:
+    """They are up before anything asked for them; a stack that stands starts those of its state alone."""
+    plugin = project.root / "marked"
+    plugin.mkdir()
+    runtime = {"name": "python", "options": {"virtualenv": sys.prefix}}
+    (plugin / "PulumiPlugin.yaml").write_text(json.dumps({"runtime": runtime}))
+    (plugin / "__main__.py").write_text(f"open({str(plugin / 'started')!r}, 'w'); print(1, flush=True)")
+    lines = f"plugins: {{providers: [{{name: marked, path: {plugin}}}]}}" if named else ""
+    text = (project.root / "Pulumi.yaml").read_text().partition("plugins:")[0]
+    (project.root / "Pulumi.yaml").write_text(text + lines)
+    project.program("pulumi.export('answer', 42)")
+    assert (await project.run("up")).exit_code == 0
+    assert (plugin / "started").exists() is named
+    (plugin / "started").unlink(missing_ok=True)
+    assert (await project.run("up", expect_no_changes=True)).exit_code == 0
+    assert not (plugin / "started").exists()
