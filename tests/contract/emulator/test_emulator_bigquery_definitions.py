@@ -233,6 +233,18 @@ def test_a_job_may_do_to_tables_only_what_its_user_may(start):
     ):
         with pytest.raises(exceptions.Forbidden, match=words):
             run(client, statement)
+    table = owner.get_table("p1.closed.t")
+    policy = owner.get_iam_policy(table)
+    policy.bindings.append({"role": "roles/bigquery.dataViewer", "members": {f"serviceAccount:{intern}"}})
+    assert owner.set_iam_policy(table, policy).bindings == policy.bindings
+    assert rows(client, "SELECT id FROM closed.t") == [{"id": 1}], "a table's own policy opens it alone"
+    held = client.test_iam_permissions(table, ["bigquery.tables.getData", "bigquery.tables.delete"])
+    assert held == {"permissions": ["bigquery.tables.getData"]}
+    with pytest.raises(exceptions.Conflict, match="concurrent policy changes"):
+        owner.set_iam_policy(table, policy)
+    policy = owner.get_iam_policy(table)
+    policy.bindings = []
+    owner.set_iam_policy(table, policy)
     with pytest.raises(exceptions.Forbidden, match=r"query table p1:closed\.t"):
         client.query("SELECT id FROM closed.t", job_config=bigquery.QueryJobConfig(dry_run=True))
     with pytest.raises(exceptions.Forbidden, match="updateData denied"):

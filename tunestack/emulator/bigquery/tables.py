@@ -40,6 +40,12 @@ def table_name(reference: Reference) -> str:
     return f"bigquery/{reference.project}/{reference.dataset}/{reference.table}"
 
 
+def policy_name(state: State, reference: Reference) -> str:
+    """Under which name a table's policy is kept; a dataset's lies in its own list of accesses."""
+    number = state.projects.number(reference.project)
+    return f"projects/{number}/datasets/{reference.dataset}/tables/{reference.table}"
+
+
 def shown(reference: Reference) -> str:
     """``project:dataset.table``, as BigQuery's messages have it."""
     return f"{reference.project}:{reference.dataset}.{reference.table}"
@@ -101,6 +107,7 @@ def delete_table(state: State, reference: Reference) -> None:
     with state.database.transaction():
         state.warehouse.replace(name, ())
         state.rows.delete(name)
+        state.policies.delete(policy_name(state, reference))
 
 
 def columns(row: Json) -> list[Json]:

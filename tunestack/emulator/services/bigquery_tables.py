@@ -7,6 +7,7 @@ from typing import Any
 from tunestack.emulator.bigquery import expiry as expiry  # works by itself once it is imported
 from tunestack.emulator.bigquery.model import Reference
 from tunestack.emulator.bigquery.queries import view_schema
+from tunestack.emulator.bigquery.refusal import refused
 from tunestack.emulator.bigquery.tables import (
     checked,
     create_table,
@@ -14,6 +15,7 @@ from tunestack.emulator.bigquery.tables import (
     get_dataset,
     get_table,
     grown_schema,
+    policy_name,
     project_id,
     put_table,
     reference_of,
@@ -24,6 +26,7 @@ from tunestack.emulator.call import Call, Reply, implements
 from tunestack.emulator.errors import ApiError
 from tunestack.emulator.schema import merge_patch
 from tunestack.emulator.services.bigquery_datasets import check_etag
+from tunestack.emulator.services.iam_policy import policy_of, replace_policy
 from tunestack.emulator.services.paging import page
 from tunestack.emulator.state import etag
 
@@ -104,6 +107,32 @@ def delete(call: Call) -> Reply:
     row = _asked(call)
     delete_table(call.state, reference_of(row["tableReference"]))
     return Reply(None, 204)
+
+
+@implements("bigquery.tables.getIamPolicy")
+def get_iam_policy(call: Call) -> Json:
+    return policy_of(call, _policy_name(call))
+
+
+@implements("bigquery.tables.setIamPolicy")
+def set_iam_policy(call: Call) -> Json:
+    return replace_policy(call, _policy_name(call))
+
+
+@implements("bigquery.tables.testIamPermissions")
+def test_iam_permissions(call: Call) -> Json:
+    _policy_name(call)
+    return {"permissions": call.body.get("permissions", [])}
+
+
+def _policy_name(call: Call) -> str:
+    """Under which name the policy is kept of the table that the path names. Raises 404."""
+    parts = call.path["resource"].split("/")
+    if len(parts) != 6:
+        raise refused(f"Invalid resource name: {call.path['resource']}", "invalid")
+    reference = Reference(project_id(call.state, parts[1]), parts[3], parts[5])
+    get_table(call.state, reference)
+    return policy_name(call.state, reference)
 
 
 def _asked(call: Call) -> Json:

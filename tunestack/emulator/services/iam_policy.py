@@ -87,6 +87,8 @@ def set_policy(state: State, resource: str, policy: Json, mask: str | None = Non
     for field in fields:
         if field in policy:
             changed[field] = policy[field]
+    if "bindings" in fields:  # a policy without any is empty, and clients send no empty list
+        changed["bindings"] = policy.get("bindings", [])
     changed["bindings"] = check_bindings(state, changed.get("bindings", []))
     conditional = _conditional(changed["bindings"])
     if policy.get("etag") and (conditional or _conditional(current["bindings"])):
