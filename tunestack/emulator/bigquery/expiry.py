@@ -10,6 +10,8 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
+
 from tunestack.emulator.background import in_background
 from tunestack.emulator.bigquery.engine import installed, opened, text
 from tunestack.emulator.bigquery.fields import quoted
@@ -25,11 +27,15 @@ _AGAIN = timedelta(hours=1)  # the shortest partition is an hour
 @in_background
 async def expire(state: State) -> datetime | None:
     """Remove what is over; when to look again, where a table has partitions that end."""
-    tables = [row for row in state.rows.list(TABLES) if row.get("timePartitioning", {}).get("expirationMs")]
+    tables = state.database.execute(
+        "SELECT body FROM resource WHERE collection = ?"
+        " AND json_extract(CAST(body AS TEXT), '$.timePartitioning.expirationMs') IS NOT NULL",
+        TABLES,
+    )
     if not tables or not installed():
         return None
-    for row in tables:
-        await _expire(state, row)
+    for (body,) in tables:
+        await _expire(state, orjson.loads(body))
     return state.clock() + _AGAIN
 
 
@@ -42,6 +48,11 @@ async def _expire(state: State, row: Json) -> None:
     column = quoted(partitioning.get("field") or PARTITION_TIME["name"])
     unit = partitioning.get("type", "DAY").lower()
     ends = state.clock().astimezone(UTC) - timedelta(milliseconds=int(partitioning["expirationMs"]))
+    # The works are woken often: the same rows are looked at once an hour.
+    seen = (before, ends.replace(minute=0, second=0, microsecond=0))
+    if state.warehouse.partitions_seen.get(name) == seen:
+        return
+    state.warehouse.partitions_seen[name] = seen
     moment = f"CAST({text(ends.strftime('%Y-%m-%d %H:%M:%S.%f'))} AS TIMESTAMP)"
     over = f"coalesce(date_trunc('{unit}', CAST({column} AS TIMESTAMP)) <= {moment}, false)"
     source = state.warehouse.source(fields, before)

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,8 @@ class Warehouse:
         self._unused: set[str] = set()
         self.insert_ids: dict[tuple[str, str], float] = {}
         """When rows came in, by table and ``insertId``; of the last minute, oldest first."""
+        self.partitions_seen: dict[str, tuple[list[Segment], datetime]] = {}
+        """Which rows of a table were last looked at for partitions that are over, and of which hour."""
         self._contents.sweep({d for (d,) in database.execute("SELECT DISTINCT digest FROM bigquery_segment")})
 
     def segments(self, table: str) -> list[Segment]:
