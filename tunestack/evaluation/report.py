@@ -15,7 +15,11 @@ from tunestack.spec.job import GateRule
 
 @dataclass(frozen=True)
 class Subject:
-    """What was judged, by which rules. ``notes``: what a reader must know of the models, such as who plays them."""
+    """What was judged, by which rules.
+
+    ``model``: what the endpoint had to serve, where that was said; ``notes``: what a reader must know of the models,
+    such as who plays them.
+    """
 
     endpoint: str
     base_model: str
@@ -23,6 +27,7 @@ class Subject:
     labels: tuple[str, ...]
     max_output_tokens: int
     notes: tuple[str, ...] = ()
+    model: str = ""
     rules: tuple[GateRule, ...] = ()
 
 

@@ -7,7 +7,7 @@ judges again, in place; so does every ``up`` until the gate passes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, ClassVar, Literal
 
 from blake3 import blake3
@@ -36,6 +36,7 @@ from tunestack.provider.values import UNKNOWN, Properties, has_unknown, plain
 from tunestack.spec.job import GateRule
 from tunestack.vertex.client import location_of
 from tunestack.vertex.errors import NotFound, PermissionDenied
+from tunestack.vertex.model import ModelName
 
 LARGEST_BATCH = 32
 """Instances of one prediction request; Vertex AI takes 250, and progress is shown between requests."""
@@ -88,6 +89,9 @@ class EvaluationInputs(Inputs):
     project: Project
     location: Location
     endpoint: Annotated[str, Field(pattern=r"^projects/[^/]+/locations/[^/]+/endpoints/[^/]+$")]
+    model: Annotated[
+        str | None, Field(pattern=r"^projects/[^/]+/locations/[^/]+/models/[^/@]+(@[0-9]+)?$")
+    ] = None
     base_model: Annotated[str, Field(pattern=r"^publishers/[^/]+/models/[^/]+$")]
     task: Literal["classification", "generation"]
     labels: Annotated[list[str] | None, Field(min_length=2)] = None
@@ -158,6 +162,7 @@ class EvaluationResource(Resource):
             "project": self.session.configuration.project_of(subject.endpoint),
             "location": location_of(subject.endpoint),
             "endpoint": subject.endpoint,
+            "model": subject.model or None,
             "baseModel": subject.base_model,
             "task": subject.task,
             "labels": list(subject.labels) or None,
@@ -196,6 +201,7 @@ class EvaluationResource(Resource):
         return result
 
     async def _evaluate(self, call: Call, spec: EvaluationInputs) -> Properties:
+        await self._check_served(spec)
         sets = [
             read_held_out(held.name, held.uri, held.digest, await self.session.storage.read(held.uri))
             for held in spec.held_out
@@ -213,7 +219,14 @@ class EvaluationResource(Resource):
         notes = await self._notes(spec.endpoint)
         rules = tuple(gate.rule for gate in spec.gate)
         subject = Subject(
-            spec.endpoint, spec.base_model, spec.task, labels, spec.max_output_tokens, notes, rules
+            spec.endpoint,
+            spec.base_model,
+            spec.task,
+            labels,
+            spec.max_output_tokens,
+            notes,
+            spec.model or "",
+            rules,
         )
         judgement = judge(spec.task, labels, sets, replies, rules)
         report_uri = await self._store(spec.report_directory, make_report(subject, sets, replies, judgement))
@@ -233,6 +246,28 @@ class EvaluationResource(Resource):
             )
             await progress.done(len(prompts))
         return replies
+
+    async def _check_served(self, spec: EvaluationInputs) -> None:
+        """Refuses to judge an endpoint that does not answer with the declared model alone."""
+        if spec.model is None:
+            return
+        endpoint = await self.session.vertex.get_endpoint(spec.endpoint)
+        split = endpoint.get("trafficSplit") or {}
+        wanted = ModelName.parse(spec.model)
+        serving = []
+        for item in endpoint.get("deployedModels") or []:
+            if split.get(item["id"]) or not split:
+                name = ModelName.parse(str(item["model"]))
+                version = str(item.get("modelVersionId") or name.version or wanted.version)
+                serving.append(ModelName(name.project, name.location, name.id, version))
+        asked = [name if wanted.version else replace(name, version="") for name in serving]
+        if not asked or not all(name.means(wanted) for name in asked):
+            there = ", ".join(map(str, serving)) or "nothing"
+            raise Refused(
+                "FAILED_PRECONDITION",
+                f"model: {spec.endpoint} answers with {there}, need {spec.model} alone: "
+                "let the evaluation depend on the deployment that serves it",
+            )
 
     async def _notes(self, endpoint: str) -> tuple[str, ...]:
         """What the registry says of the models that are served: the emulator says there who plays them."""

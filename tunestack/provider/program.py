@@ -285,6 +285,8 @@ class CustomJob(Declared):
 class Evaluation(Declared):
     """A tuned model judged against its base on held-out rows; a gate that fails turns the update red.
 
+    ``model``: what the endpoint has to answer with, alone; where it is another one behind the same endpoint, as of a
+    ``Deployment``, it is judged again.
     ``held_out``: mappings of ``name``, ``uri``, ``digest``. ``gate``: mappings of ``set``, ``metric`` and one of
     ``at_least``, ``at_most``, ``above_base``, ``below_base``.
     """
@@ -307,6 +309,7 @@ class Evaluation(Declared):
         gate: Sequence[Mapping[str, Input[Any]]],
         max_output_tokens: Input[int],
         report_directory: Input[str],
+        model: Input[str] | None = None,
         labels: Input[Sequence[Input[str]]] | None = None,
         project: Input[str] | None = None,
         opts: ResourceOptions | None = None,
@@ -315,6 +318,7 @@ class Evaluation(Declared):
             "project": project,
             "location": location,
             "endpoint": endpoint,
+            "model": model,
             "base_model": base_model,
             "task": task,
             "labels": labels,

@@ -166,6 +166,32 @@ async def test_an_evaluation_is_imported_by_its_report_as_it_was_judged(
     assert not [path for _, path in vertex.requests if path.endswith(":predict")]  # nobody is asked again
 
 
+async def test_another_model_behind_the_same_endpoint_is_judged_again_and_no_other_is(
+    engine: Any, vertex: Any
+) -> None:
+    models = "projects/123/locations/us-central1/models"  # Google writes the project's number
+    first, second = (f"projects/acme/locations/us-central1/models/m@{version}" for version in (1, 2))
+    endpoint = vertex.endpoints[ENDPOINT]
+    endpoint["deployedModels"] = [
+        {"id": version, "model": f"{models}/m@{version}", "modelVersionId": version} for version in ("1", "2")
+    ]
+    endpoint["trafficSplit"] = {"1": 100, "2": 0}
+    inputs = await declared(engine, model=first)
+    id_, outputs = await engine.create(EVALUATION, inputs)
+    assert (await engine.read(EVALUATION, outputs["reportUri"], {}, {}))[2]["model"] == first
+
+    news = await declared(engine, model=second)
+    assert await engine.diff(EVALUATION, id_, outputs, inputs, news) == ({"model": "UPDATE"}, False)
+    vertex.requests.clear()
+    for split in ({"1": 100}, {"1": 50, "2": 50}):
+        endpoint["trafficSplit"] = split
+        with pytest.raises(grpc.aio.AioRpcError, match=r"answers with .*m@1.*, need .*m@2 alone"):
+            await engine.update(EVALUATION, id_, outputs, news)
+    assert not [path for _, path in vertex.requests if path.endswith(":predict")]
+    endpoint["trafficSplit"] = {"2": 100}
+    assert (await engine.update(EVALUATION, id_, outputs, news))["model"] == second
+
+
 async def test_what_is_no_report_is_not_imported(engine: Any, vertex: Any) -> None:
     vertex.objects["gs://acme-pipelines/reports/other.json"] = b"{}"
     for wrong in ("r-0123", "gs://acme-pipelines/reports/other.md"):
