@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
@@ -130,6 +130,7 @@ def test_a_copy_of_a_reference_has_a_perfect_bleu_and_sentences_count_as_sacrebl
     assert generation_scores(replies[:1], references[:1], ["a"])["bleu"] == pytest.approx(1)
 
 
+@settings(deadline=None)  # the first example loads the metrics' libraries
 @given(st.lists(st.text(alphabet="ab ", max_size=12), min_size=1, max_size=6))
 def test_scores_of_a_generation_are_shares(replies: list[str]) -> None:
     scores = generation_scores(replies, [["a b a", "b"]] * len(replies), ["a b"] * len(replies))
