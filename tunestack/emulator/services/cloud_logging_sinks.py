@@ -69,7 +69,8 @@ def update_sink(call: Call) -> Json:
     row["name"] = before["name"]
     _check_sink(row)
     row = _completed(call, row)
-    moved = row["destination"] != before["destination"]
+    own = "@gcp-sa-logging." in before.get("writerIdentity", "@gcp-sa-logging.")
+    moved = own and row["destination"] != before["destination"]
     if moved or call.query.get("uniqueWriterIdentity") or call.query.get("customWriterIdentity"):
         row = {key: value for key, value in row.items() if key != "writerIdentity"} | _writer(call, row)
     return keep_row(call, row, "sinkName")
