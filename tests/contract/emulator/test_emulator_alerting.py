@@ -216,6 +216,7 @@ def test_a_log_based_metric_raises_an_alert(watched):
     watched.emulator.call("POST", f"/v2/{watched.project}/metrics", metric)
     kind = "logging.googleapis.com/user/failures"
     watched.policy(threshold(1, filter=f'metric.type="{kind}" AND resource.type="global"'))
+    when = (watched.now() - timedelta(minutes=2)).isoformat()  # both are of one minute
     for _ in range(2):
         body = {
             "logName": f"{watched.project}/logs/app",
@@ -224,7 +225,7 @@ def test_a_log_based_metric_raises_an_alert(watched):
                 {
                     "textPayload": "x",
                     "severity": "ERROR",
-                    "timestamp": (watched.now() - timedelta(minutes=2)).isoformat(),
+                    "timestamp": when,
                 }
             ],
         }
