@@ -168,9 +168,9 @@ async def test_a_create_that_arrives_after_its_sender_was_killed_is_waited_for_a
         await lost
         _, outputs = await created(later, "a")
         assert outputs["state"] == "SUCCEEDED"
-    assert (
-        submitted(emulator, "late") == 1
-    )  # the first list came before it, and what was sent then was not sent again
+        # Looked until sure; or it was there by the first list, where this machine is slow.
+        assert any("by its label" in line or "adopted" in line for line in later.lines)
+    assert submitted(emulator, "late") == 1
 
 
 async def test_one_retry_that_two_processes_are_asked_for_is_one_submission(
