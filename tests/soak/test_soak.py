@@ -41,8 +41,8 @@ from model_based.world import Broken, ForkServer, World, brief
 pytestmark = pytest.mark.faults_may_miss
 
 SEED = int(os.environ.get("SOAK_SEED") or 0)
-# Of five runs each: with nothing else running half a minute on two cores.
-SCENARIOS = int(os.environ.get("SOAK_RUNS") or 14)
+# Of five runs each: with nothing else running a minute and a half on two cores.
+SCENARIOS = int(os.environ.get("SOAK_RUNS") or 60)
 HALVES = 2  # tests that share them: one for each core
 FAILURES_SHOWN = 5
 PROGRESS = 50  # scenarios from one line that tells how many there were to the next
