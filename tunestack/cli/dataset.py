@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from tunestack.cli import dataset_beam
 from tunestack.cli.documents import say
+from tunestack.cli.help_formatter import help_formatter
 
 EXAMPLES = """\
 examples:
@@ -43,16 +45,29 @@ class _Action(argparse.ArgumentParser):
     """The parser of one action, whose arguments are made when it is its turn: nine such take as long as a check."""
 
     def __init__(self, fill: Callable[[argparse.ArgumentParser], None], **options: Any) -> None:
-        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+        super().__init__(formatter_class=help_formatter, allow_abbrev=False, **options)
         self._fill: Callable[[argparse.ArgumentParser], None] | None = fill
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         if self._fill is None:
             return super().parse_known_args(args, namespace)
         fill, self._fill = self._fill, None
+        _import_msgspec()
         self.add_argument("--json", action="store_true", help="one JSON document, for machines")
         fill(self)
         return self.parse_known_args(args, namespace)
+
+
+def _import_msgspec() -> None:
+    """Import msgspec without typing_extensions, which it prefers to an equal `typing`, and which takes as long itself.
+
+    A None in `sys.modules` is how Python's import system is told that there is no such module.
+    """
+    if "typing_extensions" not in sys.modules:
+        sys.modules["typing_extensions"] = None  # type: ignore[assignment]
+        import msgspec  # noqa: F401
+
+        del sys.modules["typing_extensions"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

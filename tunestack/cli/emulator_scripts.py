@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tunestack.cli.help_formatter import help_formatter
 from tunestack.spec.errors import Problem, TunestackError
 
 if TYPE_CHECKING:
@@ -264,4 +265,4 @@ def _usage(words: str) -> TunestackError:
 
 def _with_examples(parser: argparse.ArgumentParser, examples: str) -> None:
     parser.epilog = examples
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.formatter_class = help_formatter

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import gc
 import importlib
 import os
 import sys
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tunestack.cli.help_formatter import help_formatter
 from tunestack.spec.errors import TunestackError
 
 
@@ -55,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = _run(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
+        if arguments is None:
+            gc.freeze()  # the process ends: its last collection has no object to look at, a tenth of a small check
         return status
     except BrokenPipeError:  # the reader of our output left (`| head`)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -83,10 +86,10 @@ def _run(words: list[str]) -> int:
         print("  fix   tunestack --help", file=sys.stderr)
         return 2
     module = importlib.import_module(f"tunestack.cli.{command.module}")
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog=f"tunestack {command.name}",
         description=f"{command.summary[0].upper()}{command.summary[1:]}.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=help_formatter,
         allow_abbrev=False,
     )
     module.add_arguments(parser)

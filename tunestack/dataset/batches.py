@@ -60,14 +60,6 @@ class Batch(msgspec.Struct):
             return {"prompt": map(len, facts.prompts), "answer": map(len, facts.answers)}
         return form.lengths(self.lines, facts)
 
-    def encoded_facts(self, form: Format) -> tuple[Iterable[bytes], Iterable[bytes]]:
-        """Prompts and answers of the facts in UTF-8."""
-        if (uniform := self._completions(form)) is not None and uniform.encoded is not None:
-            prompts, answers = uniform.encoded
-            return prompts, answers
-        facts = self.facts(form)
-        return map(str.encode, facts.prompts), map(str.encode, facts.answers)
-
     def _completions(self, form: Format) -> Uniform | None:
         """The lines as two columns, where each is nothing but a prompt with its answer."""
         uniform = self.uniform
@@ -133,15 +125,14 @@ def fault_finding(source: Source, fault: SourceFault) -> Finding:
 class FinishedLines:
     """Texts that are taken as they are: lines of a format, or records that nothing is made of."""
 
-    def __init__(self, acceptor: Acceptor, encode: bool = False) -> None:
-        """``encode``: the texts are needed in UTF-8 too."""
-        self._acceptor, self._encode = acceptor, encode
+    def __init__(self, acceptor: Acceptor) -> None:
+        self._acceptor = acceptor
 
     def read(self, source: Source, chunk: Chunk, first: bool) -> Batch:
         """The lines of a chunk."""
         batch = Batch(source, chunk)
         rows = range(len(chunk.texts))
-        batch.lines, batch.uniform = _accepted(batch, chunk.texts, rows, self._acceptor, self._encode)
+        batch.lines, batch.uniform = _accepted(batch, chunk.texts, rows, self._acceptor)
         return batch
 
 
@@ -206,14 +197,14 @@ class RenderedRecords:
 
 
 def _accepted(
-    batch: Batch, texts: Sequence[bytes], rows: Sequence[int], acceptor: Acceptor, encode: bool = False
+    batch: Batch, texts: Sequence[bytes], rows: Sequence[int], acceptor: Acceptor
 ) -> tuple[list[Any], Uniform | None]:
     """The decoded texts that are good, as columns too where all are of one shape; the others are explained.
 
     ``rows``: the indices of the texts.
     """
     batch.rows = rows
-    accepted = acceptor.accept(texts, encode)
+    accepted = acceptor.accept(texts)
     if not accepted.suspects:
         return accepted.lines, accepted.uniform
     from tunestack.dataset.explain import explain

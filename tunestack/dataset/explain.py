@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from tunestack.dataset.findings import Finding, counted, quoted
 from tunestack.dataset.formats.format import Violation
-from tunestack.dataset.misfits import as_type, misfits
-from tunestack.dataset.positions import Positions, find_positions
+
+if TYPE_CHECKING:
+    import json
+
+    from tunestack.dataset.positions import Positions
 
 _FIRST_MEMBER = re.compile(r'[ \t\r\n]*\{[ \t\r\n]*"([A-Za-z_]\w*)"[ \t\r\n]*:[ \t\r\n]*')
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -90,8 +92,12 @@ def offset_of(raw: bytes, path: str) -> tuple[int, str]:
     text = raw.decode("utf-8", "replace")
     # Most often it is the first member, and the rest of the line need not be walked through.
     first = _FIRST_MEMBER.match(text)
-    is_first = first is not None and path == f"$.{first[1]}"
-    at = first.end() if first is not None and is_first else _nearest_offset(find_positions(text), path)
+    if first is not None and path == f"$.{first[1]}":
+        at = first.end()
+    else:
+        from tunestack.dataset.positions import find_positions
+
+        at = _nearest_offset(find_positions(text), path)
     return at, _excerpt(text, at)
 
 
@@ -107,6 +113,11 @@ def _defects(raw: bytes, type_: Any, violations: Any) -> Iterator[Defect]:
 
 
 def _defects_of_text(raw: bytes, type_: Any, violations: Any) -> Iterator[Defect]:
+    import json
+
+    from tunestack.dataset.misfits import as_type, misfits
+    from tunestack.dataset.positions import find_positions
+
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:

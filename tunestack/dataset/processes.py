@@ -13,7 +13,6 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from signal import SIGTERM
 from typing import Any, Protocol, TypeVar
 
 from tunestack.spec.errors import Problem, TunestackError
@@ -117,6 +116,8 @@ class _Process:
         self.answers.close()
         with suppress(BrokenPipeError):
             self.pieces.close()
+        from signal import SIGTERM
+
         with suppress(ProcessLookupError):
             os.kill(self.number, SIGTERM)
         with suppress(ChildProcessError):

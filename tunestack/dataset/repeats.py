@@ -16,7 +16,6 @@ import msgspec
 from tunestack.dataset import duplicates
 from tunestack.dataset.batches import Batch, located
 from tunestack.dataset.duplicates import Pair
-from tunestack.dataset.explain import Defect, offset_of
 from tunestack.dataset.findings import MOST_SHOWN, Finding, quoted
 from tunestack.dataset.formats.format import Violation
 from tunestack.dataset.reading import Reading, records_again
@@ -100,6 +99,8 @@ class Known(NamedTuple):
 
     def finding(self, violation: Violation) -> Finding:
         """A violation of this row's line as a finding."""
+        from tunestack.dataset.explain import Defect, offset_of
+
         path, text = violation.path, self.record.text
         if self.batch.origin is not None:
             path = self.batch.origin(path, self.batch.examples[self.at])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -37,7 +36,8 @@ class Column:
             self._to_disk()
 
     def _to_disk(self) -> None:
-        # As tempfile.SpooledTemporaryFile does, whose module a small check has no time to import.
+        # As tempfile.SpooledTemporaryFile does; a small check has no time to import these.
+        import weakref
         from tempfile import TemporaryFile
 
         file = TemporaryFile()  # noqa: SIM115 - closed with the column

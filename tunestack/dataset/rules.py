@@ -7,7 +7,6 @@ what it becomes, and the names of the rules that changed anything.
 from __future__ import annotations
 
 import codecs
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping
 from operator import itemgetter
@@ -92,10 +91,16 @@ class Rules(msgspec.Struct, frozen=True):
         return Amended(values, tuple(repaired), tuple(truncated))
 
 
+def _normalized(text: str) -> str:
+    import unicodedata
+
+    return unicodedata.normalize("NFC", text)
+
+
 # In the order of application. Only NFC: it changes how a text is written and never what it says.
 _REPAIRS: dict[str, Callable[[str], str]] = {
     "strip": str.strip,
-    "normalize": lambda text: unicodedata.normalize("NFC", text),
+    "normalize": _normalized,
 }
 
 

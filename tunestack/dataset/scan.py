@@ -142,7 +142,7 @@ class Scanner:
         elif plan.recipe is None:
             form = self._format
             acceptor = Acceptor(form.line, form.violations, by_shape=form.completion)
-            self._front = FinishedLines(acceptor, encode=form.completion and not plan.quick)
+            self._front = FinishedLines(acceptor)
         else:
             self._front = RenderedRecords(self._format, plan.recipe, plan.rules)
         self._native = native_lines(plan)
@@ -202,7 +202,10 @@ class Scanner:
         if plan.instruction:
             missing_instructions(batch, self.prompt_path)
         if plan.tokens is not None:
-            too_long(batch, self.facts(batch), plan.tokens)
+            # A line is never shorter than the texts in it.
+            longest = max(map(len, batch.encoded or batch.chunk.texts), default=0)
+            if not plan.tokens.proved(longest):
+                too_long(batch, self.facts(batch), plan.tokens)
         if plan.personal_data is not None:
             report.allowed |= personal_data(batch, plan.personal_data)
 
@@ -269,9 +272,8 @@ class Tally:
             self._labels.update(facts.labels)
             if len(self._labels) > MOST_LABELS:
                 self._labels = None
-        prompts, answers = batch.encoded_facts(self._format)
-        self._prompts.extend(_hashes(map(self._digest, prompts, repeat(self._key))))
-        self._answers.extend(_hashes(map(self._digest, answers)))
+        self._prompts.extend(_hashes(map(self._digest, map(str.encode, facts.prompts), repeat(self._key))))
+        self._answers.extend(_hashes(map(self._digest, map(str.encode, facts.answers))))
         self._subjects.extend(_hashes(map(self._digest, map(str.encode, facts.subjects))))
         rows = batch.rows
         whole = isinstance(rows, range)

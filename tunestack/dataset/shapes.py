@@ -8,7 +8,8 @@ msgspec describes; lines of several shapes are looked at one by one instead.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from keyword import iskeyword
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -21,30 +22,24 @@ MOST_SHAPES = 64
 
 
 class Shape(NamedTuple):
-    """What lines of one shape have in common, in bytes of JSON.
+    """What lines of one shape have in common.
 
     ``decode`` takes texts of this shape alone, to lines that have all that the format's have; ``columns`` gives of each
-    text in them a column, in the order of the type. ``bare``: of a line without any space and with empty texts (numbers
-    of one digit); ``quotes``: those in it. ``doubled``: what one more member adds at least. ``spaced``: how a line
-    begins, up to its first text, where a space follows every comma and colon; ``spaces`` are in that (0 where all of a
-    line's spaces are fewer than ``doubled`` anyway).
+    text in them a column, in the order of the type. Beside its texts a line has so many ``quotes``; and so many
+    characters that one member more fits in only if there are more than ``filled`` (0: spaces alone can be as many).
     """
 
     decode: Callable[[bytes], Any]
     columns: _Columns
-    bare: int
     quotes: int
-    doubled: int
-    spaced: bytes
-    spaces: int
+    filled: int
 
 
 class Uniform(NamedTuple):
-    """Lines of one shape: of each of its texts a column, in the order of the type; ``encoded``: the same in UTF-8."""
+    """Lines of one shape: of each of its texts a column, in the order of the type."""
 
     shape: Shape
     columns: list[list[str]]
-    encoded: list[list[bytes]] | None = None
 
 
 class Shapes:
@@ -52,7 +47,7 @@ class Shapes:
 
     def __init__(self, type_: Any) -> None:
         self._info = inspect.type_info(type_)
-        self._doubled = _least_member(self._info)
+        self._least_member = _least_member(self._info)
         self._known: dict[bytes, Shape] = {}
 
     def of(self, line: Any) -> Shape | None:
@@ -68,27 +63,19 @@ class Shapes:
         return self._known[blank]
 
     def _shape(self, blank: bytes, line: Any) -> Shape:
-        spaced = msgspec.json.format(blank, indent=0)
-        prefix = spaced[: spaced.find(b'""') + 1]
         narrow = _narrow(self._info, line)
-        ways = list(_texts(self._info, line, ""))
-        columns = _fields(line) if narrow is type(line) else _comprehensions(ways)
+        columns = _columns(list(_texts(self._info, line, "")))
         decode = msgspec.json.Decoder(narrow).decode
-        quotes, all_spaces = blank.count(b'"'), len(spaced) - len(blank)
-        spaces = prefix.count(b" ") if all_spaces + len(b"\r\n") >= self._doubled else 0
-        return Shape(decode, columns, len(blank), quotes, self._doubled, prefix, spaces)
+        filled = len(blank) + self._least_member - 1
+        spaced = len(msgspec.json.format(blank, indent=0)) + len(b"\r\n")
+        return Shape(decode, columns, blank.count(b'"'), filled if spaced <= filled else 0)
 
 
-def _fields(line: msgspec.Struct) -> _Columns:
-    get = [operator.attrgetter(name) for name in line.__struct_fields__]
-    return lambda lines: [list(map(of_field, lines)) for of_field in get]
-
-
-def _comprehensions(ways: Iterable[str]) -> _Columns:
-    """The columns of values within values, whose names are those of formats; of records they could be any.
-
-    A comprehension of one expression takes a third of the time of its steps one after the other.
-    """
+def _columns(ways: Sequence[str]) -> _Columns:
+    """What is at the end of each way. A comprehension of one expression takes a third of the time of its steps."""
+    if any(iskeyword(way.removeprefix(".")) for way in ways):  # as columns of records may be called
+        get = [operator.attrgetter(way.removeprefix(".")) for way in ways]
+        return lambda lines: [list(map(of_field, lines)) for of_field in get]
     texts = ", ".join(f"[line{way} for line in lines]" for way in ways)
     columns: _Columns = eval(f"lambda lines: [{texts}]", {})  # noqa: S307
     return columns
@@ -164,17 +151,13 @@ def _narrow(info: inspect.Type, value: Any) -> Any:
 
 
 def _least_member(info: inspect.Type) -> int:
-    """Bytes of the shortest member that the type knows, with its comma: `"key":"",`, of numbers `"key":0,`."""
+    """Characters of the shortest member that the type knows, with its comma: `"key":"",`, of numbers `"key":0,`."""
     info = _bare(info)
     if isinstance(info, inspect.ListType):
         return _least_member(info.item_type)
     if not isinstance(info, inspect.StructType):
         return 1 << 30
     return min(
-        [
-            least
-            for field in info.fields
-            for least in (len(field.encode_name.encode()) + 5, _least_member(field.type))
-        ],
+        [least for field in info.fields for least in (len(field.encode_name) + 5, _least_member(field.type))],
         default=1 << 30,
     )

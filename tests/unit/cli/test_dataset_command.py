@@ -20,16 +20,22 @@ BAD = '{"input_text": "How lovely.", "output_text": 3}\n'
 # What a check of a small file has no use for and would wait for.
 HEAVY = (
     "asyncio",
+    "dataclasses",
     "detect_secrets",
     "google.auth",
     "google.cloud.storage",
+    "inspect",
     "jinja2",
+    "json",
     "numpy",
     "phonenumbers",
     "pyarrow",
     "pydantic",
     "rensa",
     "rich",
+    "shutil",
+    "typing_extensions",
+    "unicodedata",
     "yaml",
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tunestack.cli import main as cli
+from tunestack.cli.help_formatter import help_formatter
 from tunestack.cli.terminal import console
 
 HEAVY = ("pulumi", "grpc", "torch", "httpx", "google.cloud.storage", "rich", "pydantic", "yaml", "jinja2")
@@ -30,6 +32,15 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         cli.main([command, "--help"])
     assert left.value.code == 0
     assert "usage: tunestack " + command in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("columns", ["60", "132", "0", "-5", "wide", ""])
+def test_help_is_as_wide_as_the_terminal(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    shown, of_argparse = help_formatter("tunestack"), argparse.RawDescriptionHelpFormatter("tunestack")
+    for formatter in (shown, of_argparse):
+        formatter.add_argument(argparse.Action(["--option"], "option", help="some words " * 40))
+    assert shown.format_help() == of_argparse.format_help()
 
 
 def test_a_misspelt_command_is_met_with_the_right_one(capsys: pytest.CaptureFixture[str]) -> None:

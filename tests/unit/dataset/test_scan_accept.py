@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from itertools import accumulate
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tunestack.dataset.accept import Acceptor, quotes_of
 from tunestack.dataset.formats import FORMATS
+from tunestack.dataset.formats.format import Example, Turn
 
 LINES = [
     ("supervised", '{"input_text":"a","output_text":"b"}'),
@@ -72,6 +76,36 @@ def test_a_key_that_stands_twice_is_in_doubt_wherever_it_is_and_however_it_is_wr
                 assert len(others) in suspects
     if not list(form.violations(msgspec.json.decode(text, type=form.line))):
         assert not acceptor.accept([written.encode(), text.encode()]).suspects
+
+
+SAYINGS = st.text(st.sampled_from('a"\\\\ \nu0\u00e9\u2028\U0001f600'), min_size=1, max_size=12).map(
+    lambda text: text + "."
+)
+
+
+@given(
+    name=st.sampled_from(["supervised", "gemini", "rlhf-prompt"]),
+    texts=st.lists(
+        st.tuples(SAYINGS, SAYINGS, st.booleans(), st.booleans(), st.booleans()), min_size=1, max_size=6
+    ),
+)
+def test_exactly_the_lines_with_a_key_twice_are_in_doubt_whatever_their_texts_hold(
+    name: str, texts: list[tuple[str, str, bool, bool, bool]]
+) -> None:
+    form = FORMATS[name]
+    raws, doubled = [], set()
+    for number, (prompt, answer, ascii_, spaced, double) in enumerate(texts):
+        line = form.build(Example((Turn("user", prompt),), None, (answer,)))
+        document = msgspec.to_builtins(line)
+        raw = json.dumps(document, ensure_ascii=ascii_, separators=(", ", ": ") if spaced else (",", ":"))
+        if double:
+            key, value = next(iter(document.items()))
+            raw = "{" + f"{json.dumps(key)}:{json.dumps(value)}," + raw[1:]
+            doubled.add(number)
+        raws.append(raw.encode())
+    acceptor = Acceptor(form.line, form.violations, by_shape=form.completion)
+    assert acceptor.accept(raws).suspects == doubled
+    assert acceptor.accept(raws[::-1]).suspects == {len(raws) - 1 - number for number in doubled}
 
 
 def members(text: str, colon: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 import io
 from pathlib import Path
 from typing import Protocol
@@ -84,5 +84,5 @@ class Digest:
 
     def digests(self, name: str, generation: int | None = None) -> SourceDigests:
         """Of all bytes so far."""
-        crc32c = base64.b64encode(self._crc32c.to_bytes(4, "big")).decode()
+        crc32c = binascii.b2a_base64(self._crc32c.to_bytes(4, "big"), newline=False).decode()
         return SourceDigests(name, self._bytes, self._blake3.hexdigest(), crc32c, generation)

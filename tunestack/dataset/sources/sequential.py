@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -63,6 +62,8 @@ class Sequential(ABC):
 def field_of(path: str) -> str:
     """The field of a record that a JSON path begins with."""
     if path.startswith('$["'):
+        import json
+
         return str(json.JSONDecoder().raw_decode(path, 2)[0])
     return re.split(r"[.\[]", path.removeprefix("$."), maxsplit=1)[0]
 
