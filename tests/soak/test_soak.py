@@ -181,6 +181,14 @@ def test_a_create_of_a_job_that_the_server_names_arrives_in_the_next_run_and_is_
     assert stage.play(Scenario((Run(program, late=2), Run(program)))) == 1
 
 
+@pytest.mark.parametrize("kind", [PIPELINE, TUNING, CUSTOM])
+def test_two_updates_in_a_row_whose_creates_arrive_late_submit_each_spec_once(
+    stage: Stage, kind: str
+) -> None:
+    program = (Declared("a", kind, 2), Declared("b", kind, 2, second=True), Declared("c", kind, 1))
+    assert stage.play(Scenario((Run(program, late=1), Run(program, late=2), Run(program)))) >= 2
+
+
 def test_two_provider_resources_with_one_spec_are_one_job_and_one_retry(stage: Stage) -> None:
     jobs = [Declared("a", kind, retry_failed=True) for kind in (PIPELINE, TUNING, CUSTOM)]
     program = tuple(

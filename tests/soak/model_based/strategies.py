@@ -209,8 +209,7 @@ def scenarios(draw: st.DrawFn, kinds: Sequence[str] = KINDS) -> Scenario:
             for _ in range(draw(st.integers(0, 2))):
                 program = edited(draw, program, kinds)
         jobs = {item.kind for item in program if item.is_job}
-        # Of a job that the server names it is known for how long a create may take to arrive: not for a whole run.
-        if jobs and (not awaited or jobs == {PIPELINE}) and draw(st.integers(0, 9)) == 0:
+        if jobs and draw(st.integers(0, 9)) == 0:
             runs.append(Run(program, late=draw(st.integers(1, 6 if jobs == {PIPELINE} else 2))))
             continue
         hurt = tuple(faults(draw, kinds) for _ in range(draw(st.sampled_from((0, 0, 1, 2)))))

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,12 +92,26 @@ class ForkServer:
 
 
 class Late:
-    """A create that is on its way until the ``until``-th request of the next run."""
+    """A create, the ``number``-th request of its run, that is on its way until the ``until``-th of the next run."""
 
-    def __init__(self, until: int) -> None:
-        self.until = until
+    def __init__(self, number: int, until: int) -> None:
+        self.number, self.until = number, until
         self.released = asyncio.Event()
         self.arrived = threading.Event()
+
+
+@dataclass
+class Watch:
+    """What happens with the requests of one run.
+
+    ``struck``: the strikes that came due. ``awaited``: the create that is on its way from the run before; ``caught``:
+    the one that goes on its way here.
+    """
+
+    run: Run
+    awaited: Late | None
+    struck: list[Strike] = field(default_factory=list)
+    caught: Late | None = None
 
 
 class World:
@@ -114,7 +128,7 @@ class World:
         self.asked: Counter[str] = Counter()  # spec hash → how often another submission was asked for
         self.program: Program = ()
         self.runs = 0
-        self._late: Late | None = None
+        self._awaited: Late | None = None
         self._prepare()
 
     def _prepare(self) -> None:
@@ -193,7 +207,7 @@ class World:
             "resources": [item.to_json() for item in run.program],
         }
         (self.folder / "program.json").write_text(json.dumps(document))
-        struck: list[Strike] = []
+        watch = Watch(run, self._awaited)
         self.cloud.call(self.cloud.state.faults.clear)
         for fault in run.faults:
             body = {
@@ -206,7 +220,7 @@ class World:
             httpx.post(f"{self.cloud.url}/_local/faults", json=body).raise_for_status()
         seen = len(processes_of(self.folder))
         self.cloud.deeds.clear()
-        self.cloud.count_anew(lambda *moment: self._on_request(run, struck, *moment))
+        self.cloud.count_anew(lambda *moment: self._on_request(watch, *moment))
         strikes = [asdict(strike) for strike in run.strikes if strike.event]
         request = {
             "folder": str(self.folder),
@@ -223,10 +237,10 @@ class World:
             (role, pid) for role, pid in processes_of(self.folder)[seen:] if not gone_within(pid, LONGEST_RUN)
         ]
         self.cloud.count_anew(None)
-        if self._late is not None and not run.late:
-            self.cloud.call(self._late.released.set)
-            self._late.arrived.wait(10)
-            self._late = None
+        if watch.awaited is not None:
+            self.cloud.call(watch.awaited.released.set)
+            watch.awaited.arrived.wait(10)
+        self._awaited = watch.caught
         fired = any(fault["fired"] for fault in self.cloud.call(self.cloud.state.faults.to_json))
         self.cloud.call(self.cloud.state.faults.clear)
         deeds = [f"{deed.verb} {deed.job.kind}/…{deed.job.name[-4:]}" for deed in self.cloud.deeds]
@@ -242,27 +256,23 @@ class World:
         check_run(self, run, status, disturbed or any(item.deadline for item in run.program))
         return status
 
-    async def _on_request(self, run: Run, struck: list[Strike], number: int, before: bool, what: str) -> None:
+    async def _on_request(self, watch: Watch, number: int, before: bool, what: str) -> None:
         """What happens with a request, in the emulator's thread."""
-        late = self._late
-        if (
-            late is None
-            and run.late
-            and before
-            and what.startswith("POST")
-            and what.rpartition("/")[2] in JOBS
-        ):
-            if hit_each(self.folder, "tunestack", signal.SIGKILL):
-                self._late = late = Late(run.late)
-                await late.released.wait()
-        elif late is not None and not run.late and before and number == late.until:
-            late.released.set()
-        elif late is not None and run.late and not before:
-            late.arrived.set()
+        run, awaited, caught = watch.run, watch.awaited, watch.caught
+        if awaited is not None and before and number == awaited.until:
+            awaited.released.set()
+        if caught is not None and not before and number == caught.number:
+            caught.arrived.set()
+        creates = before and what.startswith("POST") and what.rpartition("/")[2] in JOBS
+        # One at a time is on its way, or it would be for longer than the run that comes after it.
+        free = caught is None and (awaited is None or awaited.arrived.is_set())
+        if run.late and creates and free and hit_each(self.folder, "tunestack", signal.SIGKILL):
+            watch.caught = caught = Late(number, run.late)
+            await caught.released.wait()
         for strike in run.strikes:
             due = strike.request and (strike.request, strike.before) == (number, before)
-            if due and strike not in struck:
-                struck.append(strike)
+            if due and strike not in watch.struck:
+                watch.struck.append(strike)
                 pid = hit(self.folder, strike.target, strike.signal)
                 if pid is not None and strike.signal == signal.SIGKILL:
                     await asyncio.to_thread(gone_within, pid, 5.0)  # the answer comes too late for it

@@ -90,6 +90,13 @@ async def test_a_request_that_arrives_late_is_found_and_not_sent_again(arrives: 
     assert len(world.sent) == 1
 
 
+async def test_one_that_takes_longer_than_any_request_is_known_to_take_is_sent_again() -> None:
+    """The limit that docs/state-machine.md names: nothing that a server could be asked tells of such a request."""
+    world = World(arrives=GOOGLE_LOOK_UP.arrival + GOOGLE_LOOK_UP.clean * GOOGLE_LOOK_UP.ceiling + 60.0)
+    await world.submit()
+    assert len(world.sent) == 2
+
+
 async def test_nothing_is_sent_again_before_enough_empty_lists_after_the_last_possible_arrival() -> None:
     world = World(arrives=None)
     assert await world.submit() == JOB
