@@ -18,6 +18,7 @@ import sys
 import traceback
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,34 @@ def user_traceback(program: str) -> str:
     return traceback.format_exc()
 
 
+def transfer_properties(resource: Any, properties: Iterable[str], custom: bool) -> dict[str, Any]:
+    """An output of the resource for each property, and by its name what resolves it: as the SDK's function does it.
+
+    There each output is four futures and a task, which is most of what a resource with twenty outputs costs before its
+    registration leaves; here it is one future, as the SDK has it for `urn` and `id`.
+    """
+    import pulumi
+
+    make_output, data_of = pulumi.Output._from_data, pulumi.output._OutputData
+
+    def resolve(
+        future: Any, value: Any, is_known: bool, is_secret: bool, depends_on: Any, failed: Exception | None
+    ) -> None:
+        if failed is not None:
+            future.set_exception(failed)
+        else:
+            future.set_result(data_of({*(depends_on or ()), resource}, value, is_known, is_secret))
+
+    loop = asyncio.get_event_loop()
+    resolvers = {}
+    for name in properties:
+        if name != "urn" and not (name == "id" and custom):
+            future = loop.create_future()
+            resource.__dict__[name] = make_output(future)
+            resolvers[name] = partial(resolve, future)
+    return resolvers
+
+
 def spare_the_sdk() -> None:
     """Keep the SDK from what takes it long and serves nobody here. It has no settings for this.
 
@@ -79,6 +108,8 @@ def spare_the_sdk() -> None:
     # Each resource tells its place in the program with the whole stack, some 16 frames; this engine does not use it.
     pulumi.runtime.exists_resource.__globals__["_get_stack_trace"] = source_pb2.StackTrace
     pulumi.runtime.run_in_stack.__globals__["asyncio"] = GatheringAsyncio()
+    if hasattr(pulumi.Output, "_from_data"):
+        vars(pulumi.runtime.rpc)["transfer_properties"] = transfer_properties
 
 
 def main() -> int:

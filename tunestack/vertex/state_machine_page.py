@@ -51,9 +51,10 @@ NOTES = """## What is not in the table
   job. A pipeline job's id is its spec hash and the number of its runs so far, so the second create is
   refused as a conflict, and that job is adopted. Before a tuning or custom job is sent a note is left in the
   folder for temporary files, and taken away once it is known what came of it: who finds one that is no older
-  than a create may take to arrive looks until sure, as for a lost answer. Only on another machine, or for
-  another user, a second submission cannot be excluded there. Both then carry the label, and a create that
-  adopts one of them names the other ("left as they are").
+  than a create may take to arrive looks until sure, as for a lost answer. A second submission of a job that
+  the server names cannot be excluded on another machine, for another user, and for a create that takes longer
+  to arrive than is looked for (120 s after it left; nothing that Vertex AI can be asked tells of it). Both then
+  carry the label, and a create that adopts one of them names the other ("left as they are").
 - One retry that is asked for is one submission of a spec in an update, however many resources have that
   spec: if it ends red too, all of them are red until the next `up`.
 - Two resources of one spec that are created at once are one job: one at a time looks and submits, the other

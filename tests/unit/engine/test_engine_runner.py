@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import pulumi
 import pytest
+from pulumi.output import UNKNOWN
+from pulumi.runtime import rpc
 
+from tunestack.engine import runner
 from tunestack.engine.runner import GatheringAsyncio
 
 FIRST = asyncio.FIRST_COMPLETED
@@ -77,3 +81,38 @@ def test_the_sdk_does_what_it_does_under_the_names_that_are_replaced() -> None:
     assert {"asyncio", "wait", "FIRST_COMPLETED"} <= set(wait_for_rpcs.__code__.co_names)
     stack_trace = pulumi.runtime.exists_resource.__globals__["_get_stack_trace"]
     assert isinstance(stack_trace(), source_pb2.StackTrace)
+
+
+class Declared(pulumi.Resource):
+    """A resource that is registered nowhere."""
+
+    def __init__(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("failed", [None, ValueError("refused")])
+@pytest.mark.parametrize("custom", [True, False])
+@pytest.mark.parametrize("value", ["text", None, {"a": [1.0]}, {"later": UNKNOWN}])
+async def test_outputs_resolve_as_those_of_the_sdk(
+    value: object, custom: bool, failed: Exception | None
+) -> None:
+    told = []
+    for transfer in (rpc.transfer_properties, runner.transfer_properties):
+        resource, other = Declared(), Declared()
+        resolvers = transfer(resource, dict.fromkeys(["urn", "id", "state"]), custom)
+        outputs = {
+            name: output for name, output in vars(resource).items() if isinstance(output, pulumi.Output)
+        }
+        for resolve in resolvers.values():
+            resolve(value, True, True, {other} if custom else None, failed)
+        if failed is not None:
+            with pytest.raises(ValueError, match="refused"):
+                await outputs["state"].future()
+        else:
+            state = outputs["state"]
+            depends_on = {"itself" if each is resource else "other" for each in await state.resources()}
+            known = await state.is_known(), await state.is_secret(), depends_on
+            told.append((await state.future(), await state.future(with_unknowns=True), known))
+        told.append((set(resolvers), set(outputs)))
+    half = len(told) // 2
+    assert told[:half] == told[half:]
