@@ -42,6 +42,7 @@ TOY = ROOT / "tests" / "contract" / "engine" / "provider"
 JOBS, RUN_SECONDS = 500, 30
 PREVIEWED, GOAL_PREVIEW = 1000, 1.2
 RESOURCES = 200
+ROUNDS = 7
 PASSPHRASE = "bench"  # noqa: S105
 KIND = "tunestack:vertex:TuningJob"
 
@@ -264,25 +265,29 @@ def previews() -> None:
     }
     with tempfile.TemporaryDirectory(prefix="tunestack-bench-") as folder:
         stacks = [Stack(Path(folder) / str(n), head + program) for n, head in enumerate(kinds.values())]
-        rounds = [[stack.embedded("preview") for stack in stacks] for _ in range(3)]
-        columns = {
-            "embedded engine, median of 3": [Cost.median(costs) for costs in zip(*rounds, strict=True)]
-        }
+        rounds = [[stack.embedded("preview") for stack in stacks] for _ in range(ROUNDS)]
+        columns = {f"embedded engine, median of {ROUNDS}": rounds}
         if shutil.which("pulumi") is not None:
             for stack in stacks:
                 stack.cli("stack", "init")
-            columns["Pulumi CLI, once"] = [stack.cli("preview") for stack in stacks]
+            columns["Pulumi CLI, once"] = [[stack.cli("preview") for stack in stacks]]
     title = f"preview of {PREVIEWED:,} resources, seconds (of processor time)"
     print(f"| {title} | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
     for row, kind in enumerate(kinds):
-        print(f"| {kind} | {' | '.join(str(costs[row]) for costs in columns.values())} |")
+        costs = [str(Cost.median([costs[row] for costs in rounds])) for rounds in columns.values()]
+        print(f"| {kind} | {' | '.join(costs)} |")
     for row, against in ((0, f"bare (goal ≤ {GOAL_PREVIEW})"), (1, "as wide")):
-        times = [
-            f"{costs[2].wall / costs[row].wall:.2f} × ({costs[2].processor / costs[row].processor:.2f} ×)"
-            for costs in columns.values()
-        ]
+        times = [_times([(costs[2], costs[row]) for costs in rounds]) for rounds in columns.values()]
         print(f"| tuning jobs against {against} | {' | '.join(times)} |")
     _say_whether_the_cli_is_there(columns)
+
+
+def _times(pairs: Sequence[tuple[Cost, Cost]]) -> str:
+    """How many times the second cost the first is, by the clock and by the processor: the median over the rounds."""
+    wall = [cost.wall / base.wall for cost, base in pairs]
+    processor = [cost.processor / base.processor for cost, base in pairs]
+    spread = f", rounds {min(wall):.2f} to {max(wall):.2f}" if len(pairs) > 1 else ""
+    return f"{median(wall):.2f} × ({median(processor):.2f} ×){spread}"
 
 
 def _say_whether_the_cli_is_there(columns: Sized) -> None:

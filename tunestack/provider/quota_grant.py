@@ -186,9 +186,8 @@ class GrantResource(Resource):
                 await call.log.info(f"{info.id}: {preference.granted} granted")
                 return
             if not preference.reconciling:
-                raise Refused(
-                    "RESOURCE_EXHAUSTED", f"{_missing(spec, info.id, have)}. Google refused it{said}"
-                )
+                decided = f"Google granted {preference.granted} of the {preference.preferred} asked for{said}"
+                raise Refused("RESOURCE_EXHAUSTED", f"{_missing(spec, info.id, have)}. {decided}")
             now = timing.monotonic()
             waited = f"{preference.preferred} of {info.id} is under review · {now - begun:.0f} s"
             if now - begun >= wait:

@@ -147,7 +147,7 @@ def plain_texts(resource: ResourceType) -> list[Property]:
     ]
 
 
-@pytest.mark.parametrize("resource", filter(plain_texts, SERVED), ids=lambda resource: resource.name)
+@pytest.mark.parametrize("resource", list(filter(plain_texts, SERVED)), ids=lambda resource: resource.name)
 @given(data=st.data())
 @settings(max_examples=5, deadline=None)
 def test_a_changed_input_is_a_change_at_its_place_and_only_there(resource: ResourceType, data: st.DataObject):
