@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 import pulumi
 import pytest
 from pulumi.output import UNKNOWN
 from pulumi.runtime import rpc
+from pulumi.runtime.settings import SETTINGS
 
 from tunestack.engine import runner
 from tunestack.engine.runner import GatheringAsyncio
@@ -90,6 +92,13 @@ class Declared(pulumi.Resource):
         pass
 
 
+@pytest.fixture
+def _no_output_stays() -> Iterator[None]:
+    yield
+    SETTINGS.outputs.clear()  # those that failed would fail the next program of this process
+
+
+@pytest.mark.usefixtures("_no_output_stays")
 @pytest.mark.parametrize("failed", [None, ValueError("refused")])
 @pytest.mark.parametrize("custom", [True, False])
 @pytest.mark.parametrize("value", ["text", None, {"a": [1.0]}, {"later": UNKNOWN}])
