@@ -66,8 +66,8 @@ class Shapes:
         narrow = _narrow(self._info, line)
         columns = _columns(list(_texts(self._info, line, "")))
         decode = msgspec.json.Decoder(narrow).decode
-        filled = len(blank) + self._least_member - 1
-        spaced = len(msgspec.json.format(blank, indent=0)) + len(b"\r\n")
+        filled = len(blank.decode()) + self._least_member - 1
+        spaced = len(msgspec.json.format(blank, indent=0).decode()) + len("\r\n")
         return Shape(decode, columns, blank.count(b'"'), filled if spaced <= filled else 0)
 
 

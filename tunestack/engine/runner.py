@@ -108,7 +108,7 @@ def spare_the_sdk() -> None:
     # Each resource tells its place in the program with the whole stack, some 16 frames; this engine does not use it.
     pulumi.runtime.exists_resource.__globals__["_get_stack_trace"] = source_pb2.StackTrace
     pulumi.runtime.run_in_stack.__globals__["asyncio"] = GatheringAsyncio()
-    if hasattr(pulumi.Output, "_from_data"):
+    if hasattr(pulumi.Output, "_from_data") and hasattr(pulumi.output, "_OutputData"):
         vars(pulumi.runtime.rpc)["transfer_properties"] = transfer_properties
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tunestack.dataset.accept import Acceptor, quotes_of
 from tunestack.dataset.formats import FORMATS
 from tunestack.dataset.formats.format import Example, Turn
+from tunestack.dataset.records import Records
 
 LINES = [
     ("supervised", '{"input_text":"a","output_text":"b"}'),
@@ -106,6 +107,19 @@ def test_exactly_the_lines_with_a_key_twice_are_in_doubt_whatever_their_texts_ho
     acceptor = Acceptor(form.line, form.violations, by_shape=form.completion)
     assert acceptor.accept(raws).suspects == doubled
     assert acceptor.accept(raws[::-1]).suspects == {len(raws) - 1 - number for number in doubled}
+
+
+@pytest.mark.parametrize(
+    "columns", [("question", "answer"), ("質問文" * 4, "回答文" * 4), ("class", "größe")]
+)
+def test_a_column_that_stands_twice_is_in_doubt_whatever_the_columns_are_called(
+    columns: tuple[str, str],
+) -> None:
+    acceptor = Records(dict.fromkeys(columns, "string")).acceptor
+    one, other = columns
+    good = f'{{"{one}":"a","{other}":"b"}}'.encode()
+    doubled = f'{{"{one}":"a","{other}":"b","{other}":"b"}}'.encode()
+    assert acceptor.accept([good, doubled, good]).suspects == {1}
 
 
 def members(text: str, colon: str) -> list[str]:
