@@ -52,8 +52,9 @@ def test_a_trainer_that_died_with_the_emulator_goes_on_from_its_checkpoint(start
     assert job["state"] == "PIPELINE_STATE_SUCCEEDED"
     assert emulator.task(job, "tune")["starts"] == 2
     steps = [line["step"] for line in lines(folder / "output" / "metrics.jsonl")]
-    gone_back = next(i for i in range(1, len(steps)) if steps[i] <= steps[i - 1])
-    assert steps[gone_back] > 10
+    # None, where it died just after it had written a checkpoint.
+    gone_back = [i for i in range(1, len(steps)) if steps[i] <= steps[i - 1]]
+    assert all(steps[i] > 10 for i in gone_back)
     assert steps[-1] == 60
 
 
